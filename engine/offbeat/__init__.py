@@ -1,0 +1,67 @@
+"""offbeat: asynchronous hyperparameter and architecture search.
+
+Public names are resolved when used, so that `import offbeat` loads nothing beyond the standard library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from offbeat.decisions import Continue as Continue
+    from offbeat.decisions import Pause as Pause
+    from offbeat.decisions import Resume as Resume
+    from offbeat.decisions import Start as Start
+    from offbeat.decisions import Stop as Stop
+    from offbeat.describe import described as described
+    from offbeat.errors import OffbeatError as OffbeatError
+    from offbeat.optimizer import load_scheduler as load_scheduler
+    from offbeat.protocols import Objective as Objective
+    from offbeat.protocols import ProposalRequest as ProposalRequest
+    from offbeat.report import Reporter as Reporter
+    from offbeat.results import load as load_experiment
+    from offbeat.space import Space as Space
+    from offbeat.stopping import PlateauStopper as PlateauStopper
+    from offbeat.stopping import StoppingCriterion as StoppingCriterion
+    from offbeat.tuner import Outcome as Outcome
+    from offbeat.tuner import Tuner as Tuner
+
+_HOMES: Final = {
+    "Continue": ("offbeat.decisions", "Continue"),
+    "Objective": ("offbeat.protocols", "Objective"),
+    "OffbeatError": ("offbeat.errors", "OffbeatError"),
+    "Outcome": ("offbeat.tuner", "Outcome"),
+    "Pause": ("offbeat.decisions", "Pause"),
+    "PlateauStopper": ("offbeat.stopping", "PlateauStopper"),
+    "ProposalRequest": ("offbeat.protocols", "ProposalRequest"),
+    "Reporter": ("offbeat.report", "Reporter"),
+    "Resume": ("offbeat.decisions", "Resume"),
+    "Space": ("offbeat.space", "Space"),
+    "Start": ("offbeat.decisions", "Start"),
+    "Stop": ("offbeat.decisions", "Stop"),
+    "StoppingCriterion": ("offbeat.stopping", "StoppingCriterion"),
+    "Tuner": ("offbeat.tuner", "Tuner"),
+    "described": ("offbeat.describe", "described"),
+    "load_experiment": ("offbeat.results", "load"),
+    "load_scheduler": ("offbeat.optimizer", "load_scheduler"),
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the table is literal, a test compares it with the block above
+
+if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
+
+    def __getattr__(name: str) -> object:
+        try:
+            module, attribute = _HOMES[name]
+        except KeyError:
+            raise AttributeError(f"module 'offbeat' has no attribute {name!r}") from None
+        from importlib import import_module
+
+        value = getattr(import_module(module), attribute)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

@@ -1,0 +1,37 @@
+"""The backends that come with offbeat, under their class names; each is loaded when it is used.
+
+They are found through their entry points like anybody's; a stranger's backend is `offbeat.registry.load("backends", name)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from offbeat_plugins.backends.local import LocalBackend as LocalBackend
+
+PLUGINS: Final = {
+    "LocalBackend": "local",
+}
+"""Class -> name of its entry point in `offbeat.backends`."""
+
+__all__ = ["PLUGINS", *PLUGINS]  # noqa: PLE0604 - the table is literal, a test compares it with the block above
+
+if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
+
+    def __getattr__(name: str) -> object:
+        if name not in PLUGINS:
+            hint = ""
+            if not name.startswith("_"):
+                from offbeat.errors import nearest
+
+                hint = f". {nearest(name, PLUGINS)}"
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        from offbeat.registry import load
+
+        # By distribution: a stranger's plugin of the same name does not get in between.
+        value = globals()[name] = load("offbeat.backends", f"offbeat:{PLUGINS[name]}")
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

@@ -1,0 +1,102 @@
+"""What the commands print with: tables and curves as text, JSON for programs, and the options that several of them take."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+BLOCKS: Final = " ▁▂▃▄▅▆▇█"
+
+
+def add_home(parser: argparse.ArgumentParser) -> None:
+    """Adds --home."""
+    parser.add_argument("--home", metavar="DIR", help="folder of experiments (default: $OFFBEAT_HOME or ~/offbeat)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str, order="deterministic"), indent=2)
+    print(text.decode())
+
+
+def shown(value: object) -> str:
+    """A value as people read it: four significant digits, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:
+    """Columns as wide as they need to be; a column of numbers is set to the right."""
+    texts = [[shown(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
+    right = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(heads))]
+    for line in (list(heads), *texts):
+        cells = [text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True)]
+        print(indent + "  ".join(cells).rstrip())
+
+
+def flags(config: Mapping[str, Any]) -> str:
+    """A configuration as it would be typed after the script's name."""
+    import shlex
+
+    return " ".join(f"--{name} {shlex.quote(shown_exactly(value))}" for name, value in config.items())
+
+
+def shown_exactly(value: object) -> str:
+    """A value with all its digits."""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def curve(points: Sequence[tuple[float, float]], *, metric: str, resource: str, width: int = 60, height: int = 8) -> str:
+    """A small plot of (resource, value) as text, the value's scale on the left; an empty text without points.
+
+    Plain letters where the terminal's encoding has no block characters.
+    """
+    if not points:
+        return ""
+    plain = not _encodable(BLOCKS)
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    span = high - low or abs(high) or 1.0
+    bottom = low - 0.05 * span  # so that the lowest value is not invisible
+    step = max(1, width // len(points))
+    columns = _resampled([v for _, v in points], width)
+    lines = []
+    for row in range(height, 0, -1):
+        cells = ""
+        for value in columns:
+            filled = (value - bottom) / (high - bottom) * height - (row - 1)
+            level = max(0, min(8, round(filled * 8)))
+            cells += (" #"[level >= 4] if plain else BLOCKS[level]) * min(step, 4)
+        label = shown(high) if row == height else shown(low) if row == 1 else ""
+        lines.append(f"{label:>9} | {cells}".rstrip())
+    first, last = points[0][0], points[-1][0]
+    extent = len(columns) * min(step, 4)
+    scale = f"{shown(first)}{shown(last):>{max(1, extent - len(shown(first)))}}"
+    lines.append(f"{'':>9} +-{'-' * extent}")
+    lines.append(f"{metric[:9]:>9}   {scale}  {resource}")
+    return "\n".join(lines)
+
+
+def _resampled(values: Sequence[float], width: int) -> list[float]:
+    """At most `width` values: the last one of each of equally long stretches."""
+    if len(values) <= width:
+        return list(values)
+    return [values[(i + 1) * len(values) // width - 1] for i in range(width)]
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

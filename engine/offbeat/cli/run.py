@@ -1,0 +1,264 @@
+"""`offbeat run`: an experiment from `experiment.toml`, or from a script and options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from offbeat.cli.output import add_home, add_json, print_json
+
+if TYPE_CHECKING:
+    from offbeat.tuner import Tuner
+
+LIMITS: Final = {
+    "max_wallclock_time": (float, "SECONDS", "end after this time, all sessions together"),
+    "max_num_trials_started": (int, "N", "start at most N trials"),
+    "max_num_trials_completed": (int, "N", "end when N trials ran to their own end"),
+    "max_num_trials_finished": (int, "N", "end when N trials ended in any way"),
+    "max_num_evaluations": (int, "N", "end after N reports"),
+    "max_cost": (float, "DOLLARS", "end when the trials have cost this much"),
+}
+"""Fields of StoppingCriterion that are options of `run` and `resume`."""
+
+_CALL: Final = re.compile(r"\s*([a-z]+)\s*\((.*)\)\s*", re.DOTALL)
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "run",
+        help="start an experiment: a training script, or an experiment.toml",
+        description="Start an experiment. Either all of it stands in a .toml file (options then replace what it says), or the "
+        "script is named here with its space and metric.",
+        epilog="Example: offbeat run train.py --space 'lr=loguniform(1e-4, 1)' --space epochs=27 --metric val_error "
+        "--resource epoch --max-resource epochs --max-wallclock-time 60",
+        allow_abbrev=False,
+    )
+    parser.add_argument("what", nargs="?", metavar="SCRIPT|FILE.toml")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of experiment.toml, and end")
+    parser.add_argument(
+        "--space",
+        action="append",
+        default=[],
+        metavar="NAME=DOMAIN",
+        help="a hyperparameter: 'lr=loguniform(1e-4, 1)', 'act=choice([\"relu\", \"tanh\"])', a constant: epochs=27, or a "
+        ".toml or .json file with all of them; repeat it",
+    )
+    parser.add_argument("--metric", metavar="NAME", help="reported metric to optimise")
+    parser.add_argument("--mode", choices=["min", "max"])
+    parser.add_argument("--resource", metavar="NAME", help="name under which the script reports its epoch or step")
+    parser.add_argument("--max-resource", metavar="NAME", help="entry of the space that says how far to train")
+    parser.add_argument("--scheduler", metavar="PLUGIN", help="default: asha with --resource, else random-search")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="another argument of the scheduler; repeat it"
+    )
+    parser.add_argument("--backend", metavar="PLUGIN", help="default: local")
+    parser.add_argument(
+        "--backend-option", action="append", default=[], metavar="KEY=VALUE", help="another argument of the backend; repeat it"
+    )
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--name", help="of the experiment; default: the script's name with date and time")
+    add_session_options(parser)
+    add_home(parser)
+    add_json(parser)
+    parser.set_defaults(handler=run)
+
+
+def add_session_options(parser: argparse.ArgumentParser) -> None:
+    """What `resume` may change too."""
+    parser.add_argument("--workers", type=int, metavar="N", help="trials that run at once")
+    for name, (kind, metavar, text) in LIMITS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    parser.add_argument("--max-failures", type=count_or_share, metavar="N|SHARE", help="failed trials allowed: 5, or 0.2")
+    parser.add_argument("--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts")
+    parser.add_argument("--grace", type=float, metavar="SECONDS", help="between asking a trial to end and making it end")
+    parser.add_argument("--observer", action="append", metavar="PLUGIN", help="default: console and csv; repeat it")
+    parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+
+
+def count_or_share(text: str) -> int | float:
+    """A whole number as a count, another one as a share."""
+    return float(text) if "." in text else int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Handles the command."""
+    from offbeat.cli import experiment_file
+    from offbeat.errors import InvalidArgument
+
+    if args.schema:
+        print(experiment_file.SCHEMA.read_text(encoding="utf-8"), end="")
+        return 0
+    if args.what is None:
+        raise InvalidArgument("Name a training script or an experiment.toml; offbeat run --help shows an example.")
+    path = Path(args.what)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise InvalidArgument(f"There is no file {str(path)!r}.")
+        tables, base, where = experiment_file.read(path), path.absolute().parent, str(path)
+    else:
+        tables, base, where = {}, Path.cwd(), ""
+        tables["backend"] = {"type": "local", "entry_point": args.what}
+    merge(tables, args)
+    tuner = experiment_file.build(tables, base=base, where=where, home=args.home, observers=observers(args))
+    return run_and_report(tuner, as_json=args.json)
+
+
+def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
+    """Puts the options that were given over the file's tables."""
+    experiment = tables.setdefault("experiment", {})
+    scheduler = tables.setdefault("scheduler", {})
+    backend = tables.setdefault("backend", {})
+    for table, name, value in (
+        (experiment, "name", args.name),
+        (experiment, "workers", args.workers),
+        (experiment, "seed", args.seed),
+        (experiment, "max_failures", args.max_failures),
+        (experiment, "max_retries", args.max_retries),
+        (experiment, "grace", args.grace),
+        (backend, "type", args.backend),
+        (scheduler, "type", args.scheduler),
+        (scheduler, "metric", args.metric),
+        (scheduler, "mode", args.mode),
+        (scheduler, "resource_attr", args.resource),
+        (scheduler, "max_resource_attr", args.max_resource),
+    ):
+        if value is not None:
+            table[name] = value
+    scheduler.setdefault("type", "asha" if "resource_attr" in scheduler else "random-search")
+    scheduler.update(pairs(args.option, "--option"))
+    backend.update(pairs(args.backend_option, "--backend-option"))
+    for text in args.space:
+        tables.setdefault("space", {}).update(space_entry(text))
+    limits = given_limits(args)
+    if limits:
+        tables["stop"] = {**tables.get("stop", {}), **limits}
+
+
+def given_limits(args: argparse.Namespace) -> dict[str, Any]:
+    """Fields of StoppingCriterion that were given as options."""
+    return {name: value for name in LIMITS if (value := getattr(args, name)) is not None}
+
+
+def observers(args: argparse.Namespace) -> list[Any] | None:
+    """Names of observers; None: the tuner's own choice."""
+    if args.observer:
+        return list(args.observer)
+    return ["csv"] if args.quiet else None
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """`KEY=VALUE` texts; a value is JSON, or else a text."""
+    from offbeat.errors import InvalidArgument
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InvalidArgument(f"{option} {text!r}: write KEY=VALUE.")
+        found[name.strip()] = json_or_text(value)
+    return found
+
+
+def json_or_text(text: str) -> Any:
+    """A JSON value, or the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def space_entry(text: str) -> dict[str, Any]:
+    """Entries of a space from one `--space`: a file, or `NAME=DOMAIN(arguments)`, or `NAME=constant`."""
+    import inspect
+
+    from offbeat.errors import InvalidSpace, nearest
+    from offbeat.space.constructors import CONSTRUCTORS
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        return space_file(Path(text))
+    call = _CALL.fullmatch(value)
+    if call is None:
+        return {name.strip(): json_or_text(value)}
+    make = CONSTRUCTORS.get(call[1])
+    if make is None:
+        raise InvalidSpace(f"--space {text!r}: no domain is called {call[1]!r}. {nearest(call[1], CONSTRUCTORS)}")
+    try:
+        arguments = json.loads(f"[{call[2]}]")
+    except ValueError:
+        example = 'choice(["relu", "tanh"])'
+        raise InvalidSpace(
+            f"--space {text!r}: write numbers, texts in double quotes and lists, as in lr=loguniform(1e-4, 1) or act={example}."
+        ) from None
+    names = list(inspect.signature(make).parameters)
+    if len(arguments) > len(names):
+        raise InvalidSpace(f"--space {text!r}: {call[1]} takes {', '.join(names)}.")
+    return {name.strip(): {"domain": call[1], **dict(zip(names, arguments, strict=False))}}
+
+
+def space_file(path: Path) -> dict[str, Any]:
+    """The space in a .json file, or in a .toml file (its [space], or all of it)."""
+    from offbeat.cli.experiment_file import read
+    from offbeat.errors import InvalidSpace
+
+    if not path.is_file():
+        raise InvalidSpace(f"--space {str(path)!r}: write NAME=DOMAIN, as in 'lr=loguniform(1e-4, 1)', or name a file.")
+    if path.suffix == ".toml":
+        tables = read(path)
+        return dict(tables.get("space", tables))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidSpace(f"{path}: no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidSpace(f"{path}: an object with an entry for each hyperparameter is needed.")
+    return found
+
+
+def run_and_report(tuner: Tuner, *, as_json: bool = False) -> int:
+    """Runs, says how it ended, and gives the exit status."""
+    try:
+        outcome = tuner.run()
+    except KeyboardInterrupt:
+        return _interrupted(tuner.name, 130)
+    except SystemExit as exit_:
+        return _interrupted(tuner.name, exit_.code if isinstance(exit_.code, int) else 1)
+    if as_json:
+        from offbeat.cli.look import best_entries
+        from offbeat.cli.reading import Reading
+
+        reading = Reading(str(outcome.folder))
+        print_json(
+            {
+                "name": outcome.name,
+                "folder": str(outcome.folder),
+                "outcome": outcome.outcome,
+                "reason": outcome.reason,
+                "best": best_entries(reading, 1),
+            }
+        )
+    else:
+        print_end(outcome.name, str(outcome.folder))
+    return 0 if outcome.outcome == "done" else 1
+
+
+def print_end(name: str, folder: str) -> None:
+    """The best configuration with its curve, where everything lies, and the command that shows it again."""
+    from offbeat.cli.look import print_best
+    from offbeat.cli.reading import Reading
+
+    print()
+    print_best(Reading(folder))
+    print(f"\nEverything is in  {folder}")
+    print(f"See it again with  offbeat show {name}")
+
+
+def _interrupted(name: str, status: int) -> int:
+    print(f"offbeat: interrupted; go on with: offbeat resume {name}", file=sys.stderr)
+    return status

@@ -1,0 +1,134 @@
+"""Group commit: decisions are made at once, commands leave when the events behind them are on disk.
+
+A group is written as soon as the one before it is done, so it holds whatever gathered meanwhile; nothing waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Literal
+
+import anyio
+
+from offbeat.events import Event
+from offbeat.journal import Journal
+from offbeat.signals import Command
+
+Durability = Literal["commit", "batch", "end"]
+
+BACKLOG: Final = 50_000
+"""Uncommitted events at which the engine stops taking reports in until the disk has caught up."""
+
+GROUP: Final = 20_000
+"""Events that make a group under durability "batch"."""
+
+
+class Committer:
+    """Takes events and commands, writes the former, then submits the latter.
+
+    Args:
+        durability: "commit": commands wait for an fdatasync of their events; "batch": groups are written as they fill up,
+            without fdatasync, and commands do not wait; "end": everything is written at the end.
+        submit: carries a command to the backend; called on the loop's thread.
+
+    Attributes:
+        durable: events handed to the disk (and, for "commit", known to be on it).
+    """
+
+    def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], None]) -> None:
+        self._journal = journal
+        self._durability = durability
+        self._submit = submit
+        self._pending: list[Event] = []
+        self._taken = self.durable = journal.next_seq
+        self._held: deque[tuple[int, Command]] = deque()
+        self._dirty = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._finishing = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether the disk lags so far behind that nothing more should be taken in."""
+        return len(self._pending) > BACKLOG
+
+    @property
+    def holding(self) -> bool:
+        """Whether a command waits for the disk."""
+        return bool(self._held)
+
+    def add(self, events: Sequence[Event], commands: Sequence[Command]) -> None:
+        """A turn's events and the commands that follow from them."""
+        if events:
+            self._pending.extend(events)
+            self._taken += len(events)
+            if self._durability == "commit" or (self._durability == "batch" and len(self._pending) >= GROUP):
+                self._dirty.set()
+        if self._durability == "commit":
+            self._held.extend((self._taken, command) for command in commands)
+            self._release()
+        else:
+            for command in commands:
+                self._submit(command)
+
+    def finish(self) -> None:
+        """No more events: `run` returns once all are written. Commands that are still held are dropped."""
+        self._finishing = True
+        self._held.clear()
+        self._dirty.set()
+
+    async def progress(self, seq: int) -> None:
+        """Waits until the event with this sequence number is in the journal, writing it now if need be."""
+        while self.durable <= seq < self._taken:
+            self._progress.clear()
+            self._dirty.set()
+            await self._progress.wait()
+
+    async def settled(self) -> None:
+        """Waits until everything taken so far is in the journal and no command is held."""
+        await self.progress(self._taken - 1)
+
+    async def relief(self) -> None:
+        """Waits until the journal is no longer congested."""
+        while self.congested:
+            self._progress.clear()
+            self._dirty.set()
+            await self._progress.wait()
+
+    async def run(self) -> None:
+        """Writes groups until `finish`. Raises JournalUnwritable, after which nothing is written any more.
+
+        Shielded: a session that is torn down still writes down what it had decided.
+        """
+        loop = asyncio.get_running_loop()
+        sync = self._durability == "commit"
+        # One thread of its own: groups keep their order and never wait for somebody else's blocking call.
+        writer = ThreadPoolExecutor(1, thread_name_prefix="offbeat-journal")
+        try:
+            with anyio.CancelScope(shield=True):
+                while True:
+                    if not self._dirty.is_set():
+                        await self._dirty.wait()
+                    self._dirty.clear()
+                    while self._pending:
+                        events, self._pending = self._pending, []
+                        await loop.run_in_executor(writer, self._write, events, sync)
+                        self.durable += len(events)
+                        self._release()
+                        self._progress.set()
+                        if self._durability != "commit":
+                            break
+                    if self._finishing and not self._pending:
+                        return
+        finally:
+            writer.shutdown(wait=True)
+
+    def _write(self, events: Sequence[Event], sync: bool) -> None:
+        self._journal.commit(events, sync=sync)
+
+    def _release(self) -> None:
+        held, durable = self._held, self.durable
+        while held and held[0][0] <= durable:
+            self._submit(held.popleft()[1])

@@ -1,0 +1,380 @@
+"""The engine without its I/O: signals go in, events and commands come out.
+
+The same object conducts real trials, simulated ones, and tests without any backend. Each method is one turn: it puts new
+events into `events` and commands into `commands`, which the driver takes away. Nothing here waits, reads a clock, or
+touches a file.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from offbeat import events as ev
+from offbeat.decisions import Decision, Proposal
+from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures
+from offbeat.intake import Refusal, short
+from offbeat.protocols import Attempt, ProposalRequest
+from offbeat.signals import BackendBroken, Command, Ended, Garbled, Reported, Signal, StopTrial
+from offbeat.state import OBSERVED, State
+from offbeat.stopping import Stopper, Verdict
+from offbeat.trial import Status, TrialId, TrialRecord
+from offbeat.verdicts import check_decisions, decided, plain, start_command, suggested
+
+MAX_PROPOSAL_ERRORS: Final = 3
+"""A proposal changes nothing, so a failed one is asked for again; after so many in a row the session ends."""
+
+FAILURE_SHARE_FROM: Final = 10
+"""`max_failures` as a share is judged once so many trials have ended."""
+
+SessionOutcome = Literal["done", "interrupted", "failed"]
+
+_RUNNING: Final = Status.RUNNING
+_COMMANDS: Final[dict[Status, Literal["", "stop", "pause"]]] = {
+    Status.RUNNING: "", Status.STOPPING: "stop", Status.PAUSING: "pause",
+}  # fmt: skip
+
+
+class Conductor:
+    """One session of an experiment.
+
+    Args:
+        state: folded up to the journal's end.
+        stopper: when to end; None: when there is nothing left to try.
+
+    Attributes:
+        events, commands: what the turn produced; the driver empties both.
+        closing: (outcome, reason) once the end has begun; closed: the last event was produced.
+        error: what the session failed with.
+    """
+
+    def __init__(self, state: State, stopper: Stopper | None) -> None:
+        self.state = state
+        self.ledger = state.ledger
+        self.scheduler = state.scheduler
+        self.stopper = stopper
+        self.events: list[ev.Event] = []
+        self.commands: list[Command] = []
+        self.closing: tuple[SessionOutcome, str] | None = None
+        self.closed = False
+        self.error: OffbeatError | None = None
+        self._objective = state.scheduler.objective
+        self._asked = False
+        self._draining = False
+        self._cut = False
+        self._proposal_errors = 0
+        self._failing: dict[TrialId, str] = {}
+        self._early: dict[TrialId, dict[int, Reported]] = {}
+
+    def _record(self, event: ev.Event) -> None:
+        """A new event: applied, handed to the driver, and shown to the scheduler."""
+        self.state.count += 1
+        self.state.apply(event)
+        self.events.append(event)
+        if isinstance(event, OBSERVED):
+            self._observe(event)
+
+    def _observe(self, event: ev.Event) -> Sequence[Decision]:
+        try:
+            decisions = self.scheduler.observe(event, self.ledger)
+            if decisions:
+                check_decisions(event, decisions)
+        except Exception as error:  # noqa: BLE001 - whatever a scheduler raises ends the session, resumable
+            self._scheduler_failed(event.at, f"observe({ev.wire_name(event)})", error)
+            return ()
+        return decisions or ()
+
+    # --- a session's beginning and end
+
+    def open(self, at: float, host: ev.Host) -> None:
+        """The session begins; the experiment's first one writes down what it is."""
+        state = self.state
+        spec = state.spec if state.session < 0 else None
+        self._record(ev.ExperimentOpened(at, state.session + 1, spec, host))
+
+    def change_limits(self, at: float, limits: ev.Limits) -> None:
+        """Other limits from here on; `stopper` is theirs already."""
+        self._record(ev.LimitsChanged(at, limits))
+
+    def alive(self) -> list[Attempt]:
+        """Attempts that the last session left alive, as a backend may adopt them."""
+        return [
+            Attempt(
+                start_command(record, self._objective, self.scheduler.space, self.state.spec.seed),
+                record.attempt_at,
+                record.next_seq,
+                record.resource,
+                _COMMANDS[record.status],
+                record.told_at,
+            )
+            for record in self.ledger.having(*_COMMANDS)
+        ]
+
+    def adopted(self, at: float, trials: Iterable[TrialId]) -> None:
+        """The backend took charge of these attempts; the others that were alive are lost."""
+        kept = set(trials)
+        for record in self.ledger.having(*_COMMANDS):
+            if record.id not in kept:
+                self._over(record, at, "lost", "the engine ended while it ran", "")
+
+    def close(self, at: float, outcome: SessionOutcome, reason: str, *, cut: bool = True) -> None:
+        """Begins the end of the session: no new attempts; `cut` also ends those that run (they can be resumed)."""
+        if self.closing is None:
+            self.closing = (outcome, reason)
+        if cut and not self._cut:
+            self._cut = True
+            for trial in list(self.ledger.slots.values()):
+                record = self.ledger[trial]
+                if record.status is _RUNNING:
+                    self.commands.append(StopTrial(record.id, record.attempt))
+        self._finish_if_idle(at)
+
+    def abandon(self, at: float, reason: str) -> None:
+        """Whatever still counts as alive is not: the backend was closed."""
+        for trial in list(self.ledger.slots.values()):
+            self._over(self.ledger[trial], at, "lost", reason, "")
+        self._finish_if_idle(at)
+
+    def note(self, event: ev.PluginFailed) -> None:
+        """Writes down what befell an observer; nothing follows from it."""
+        self._record(event)
+
+    def fail(self, at: float, error: OffbeatError) -> None:
+        """Ends the session with an error; the experiment can be resumed."""
+        if self.error is None:
+            self.error = error
+        self.close(at, "failed", str(error))
+
+    def _finish_if_idle(self, at: float) -> None:
+        if self.closing is not None and not self.closed and not self.ledger.slots:
+            self.closed = True
+            self._record(ev.ExperimentClosed(at, self.state.session, *self.closing))
+
+    def _scheduler_failed(self, at: float, where: str, error: BaseException) -> None:
+        name = self.state.spec.scheduler.name
+        text = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))[-8000:]
+        self._record(ev.PluginFailed(at, "offbeat.schedulers", name, where, text, trace))
+        if not where.startswith("propose") or self._proposal_errors >= MAX_PROPOSAL_ERRORS:
+            self.fail(at, PluginFailed("scheduler", name, where, text))
+
+    # --- signals
+
+    def signal(self, signal: Signal, at: float) -> None:
+        """Takes in one signal of the backend."""
+        if type(signal) is Reported:
+            self._reported(signal, at)
+        elif type(signal) is Ended:
+            record = self.ledger.trials.get(signal.trial)
+            if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
+                # Reports that never came are not waited for any longer.
+                for _, early in sorted(self._early.pop(record.id, {}).items()):
+                    if early.seq >= record.next_seq:
+                        self._in_order(record, early, at)
+                self._over(record, at, signal.how, signal.reason, signal.detail)
+                self._finish_if_idle(at)
+                self._check_limits(at)
+        elif type(signal) is Garbled:
+            if signal.trial in self.ledger.trials:
+                reason, sample, count = signal.reason, signal.sample, signal.count
+                self._record(ev.ReportRejected(at, signal.trial, signal.attempt, reason, sample, count))
+        elif type(signal) is BackendBroken:
+            self.fail(at, BackendFailed(signal.reason))
+            self.abandon(at, signal.reason)
+
+    def _reported(self, signal: Reported, at: float) -> None:
+        record = self.ledger.trials.get(signal.trial)
+        if record is None or signal.attempt > record.attempt:
+            return
+        if signal.attempt < record.attempt:
+            self._uncounted(record.id, signal, at, "late")
+        elif signal.seq == record.next_seq:
+            self._in_order(record, signal, at)
+            early = self._early.get(record.id)
+            while early and (following := early.pop(record.next_seq, None)) is not None:
+                self._in_order(record, following, at)
+        elif signal.seq > record.next_seq and record.status.occupies_slot:
+            # A straggler is waited for, so that the scheduler sees each trial's reports in order.
+            self._early.setdefault(record.id, {})[signal.seq] = signal
+
+    def _in_order(self, record: TrialRecord, signal: Reported, at: float) -> None:
+        """The next report of an attempt."""
+        if record.status is not _RUNNING or self._cut or record.id in self._failing:
+            self._uncounted(record.id, signal, at, "late")
+            return
+        state = self.state
+        checked = state.intake.check(signal.metrics)
+        if isinstance(checked, Refusal):
+            self._refused(record, signal, checked, at)
+            return
+        metrics, resource, raw = checked
+        trial, attempt = record.id, signal.attempt
+        if resource and resource <= record.resource:
+            if attempt == 0:
+                reason = f"{self._objective.resource_attr} went back from {record.resource} to {resource}"
+                self._refused(record, signal, Refusal(reason), at)
+            else:
+                self._uncounted(trial, signal, at, "repeat", resource)
+            return
+        event = ev.TrialResult(at, trial, attempt, signal.seq, resource, metrics, raw=raw)
+        state.count += 1
+        state.waiting = False
+        state.intake.learn(metrics)
+        self.ledger.count(event)
+        # Its place in the journal is taken before the scheduler is asked: what a failing one causes comes after it.
+        place = len(self.events)
+        self.events.append(event)
+        decisions = self._observe(event)
+        if decisions:
+            event, commands = decided(event, decisions, self.ledger)
+            self.events[place] = event
+            self.commands += commands
+            self.ledger.decide(event)
+        state.usage.apply(event)
+        self._check_limits(at)
+
+    def _uncounted(
+        self, trial: TrialId, signal: Reported, at: float, verdict: Literal["late", "repeat"], resource: int = 0
+    ) -> None:
+        """A report that is written down and shown to nobody who decides."""
+        event = ev.TrialResult(at, trial, signal.attempt, signal.seq, resource, plain(signal.metrics), verdict)
+        self.state.count += 1
+        self.ledger.count(event)
+        self.state.usage.apply(event)
+        self.events.append(event)
+
+    def _refused(self, record: TrialRecord, signal: Reported, refusal: Refusal, at: float) -> None:
+        sample = short(plain(signal.metrics))
+        self._record(ev.ReportRejected(at, record.id, record.attempt, refusal.reason, sample, 1, signal.seq))
+        if refusal.error is not None and self.state.usage.results == 0:
+            self.fail(at, refusal.error)
+        elif refusal.ends_trial:
+            self._failing[record.id] = refusal.reason
+            self.commands.append(StopTrial(record.id, record.attempt))
+
+    def _over(self, record: TrialRecord, at: float, how: str, reason: str, detail: str) -> None:
+        """An attempt has ended, one way or another: what that means depends on what the engine had decided."""
+        trial, attempt = record.id, record.attempt
+        failing = self._failing.pop(trial, None)
+        if record.status is Status.STOPPING:
+            self._record(ev.TrialStopped(at, trial, attempt, "scheduler", record.reason))
+        elif record.status is Status.PAUSING:
+            self._record(ev.TrialPaused(at, trial, attempt))
+        elif failing is not None:
+            self._failed(record, at, failing, detail, retry=False)
+        elif how == "lost":
+            self._record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
+        elif how == "ended":
+            why = self.closing[1] if self.closing is not None else reason
+            self._record(ev.TrialStopped(at, trial, attempt, "experiment", why))
+        elif how == "failed":
+            self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)
+        elif record.reports == 0 and record.attempt_reports == 0:
+            names = ", ".join(f"{spec.name}=..." for spec in self._objective.metrics)
+            missing = f"ended without a usable report; the script has to call report({names})"
+            self._failed(record, at, missing, detail, retry=False)
+        else:
+            self._record(ev.TrialFinished(at, trial, attempt))
+
+    def _failed(self, record: TrialRecord, at: float, reason: str, detail: str, *, retry: bool) -> None:
+        self._record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))
+        if retry:
+            return
+        usage, limits = self.state.usage, self.state.limits
+        failed, ended, allowed = usage.failed, usage.finished, limits.max_failures
+        hopeless = failed >= max(3, limits.n_workers) and failed == ended and usage.results == 0
+        if isinstance(allowed, float):
+            too_many = ended >= FAILURE_SHARE_FROM and failed > allowed * ended
+        else:
+            too_many = allowed is not None and failed > allowed
+        if hopeless or too_many:
+            self.fail(at, TooManyFailures(failed, ended, f"{reason}\n{detail}".strip()))
+
+    # --- limits
+
+    def tick(self, at: float) -> None:
+        """Time has passed: limits that depend on it alone are looked at."""
+        self.state.usage.elapsed = at
+        self._check_limits(at)
+
+    def next_time(self) -> float | None:
+        """When `tick` should be called, on the experiment's clock."""
+        if self.stopper is None or self.closing is not None:
+            return None
+        return self.stopper.next_time(self.state.usage)
+
+    def _check_limits(self, at: float) -> None:
+        if self.stopper is None or self.closing is not None:
+            return
+        usage = self.state.usage
+        verdict = self.stopper.verdict(usage)
+        if verdict is Verdict.END:
+            self.close(at, "done", self.stopper.reason(usage), cut=not self.state.limits.wait_for_trials)
+        else:
+            self._draining = verdict is Verdict.NO_NEW_TRIALS
+
+    # --- free slots
+
+    def next_request(self, at: float) -> ProposalRequest | None:
+        """Fills free slots with queued attempts; then asks for the next proposal, if one is wanted now.
+
+        At most one request is open at a time, so that each proposal sees the one before it as pending. The driver carries
+        the request to the scheduler and comes back with `proposed` or `proposal_failed`.
+        """
+        state, slots = self.state, self.ledger.slots
+        while self.closing is None and len(slots) < state.limits.n_workers:
+            if not (state.limits.asynchronous or state.filling):
+                return None
+            if state.queue:
+                self._start(self.ledger[next(iter(state.queue))], at)
+                continue
+            if self._asked:
+                return None
+            if state.request is None:
+                if state.waiting or (self._draining and not self.ledger.paused):
+                    if not slots:
+                        self.close(at, "done", self._nothing_left(), cut=False)
+                    return None
+                slot, prefix = self._free_slot(), state.count
+                self._record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self._draining))
+            request = state.request
+            if request is None:
+                return None
+            self._asked = True
+            return ProposalRequest(request.number, request.slot, state.spec.seed, request.may_start)
+        return None
+
+    def proposed(self, request: ProposalRequest, proposal: Proposal | None, at: float) -> None:
+        """The scheduler's answer; a wrong one counts as a failed proposal."""
+        try:
+            event = suggested(request, proposal, at, self.ledger, self.scheduler.space)
+        except (OffbeatError, TypeError) as error:
+            self.proposal_failed(request, error, at)
+            return
+        self._asked = False
+        self._proposal_errors = 0
+        self._record(event)
+
+    def proposal_failed(self, request: ProposalRequest, error: BaseException, at: float) -> None:
+        """The scheduler raised, hung or answered nonsense; the same request will be made again."""
+        self._asked = False
+        self._proposal_errors += 1
+        self._scheduler_failed(at, f"propose(number={request.number})", error)
+
+    def _start(self, record: TrialRecord, at: float) -> None:
+        slot, attempt = self._free_slot(), record.attempt + 1
+        kind: Any = ev.TrialResumed if record.resuming else ev.TrialStarted
+        self._record(kind(at, record.id, attempt, slot))
+        self.commands.append(start_command(record, self._objective, self.scheduler.space, self.state.spec.seed))
+        self._check_limits(at)
+
+    def _free_slot(self) -> int:
+        return next(slot for slot in range(self.state.limits.n_workers) if slot not in self.ledger.slots)
+
+    def _nothing_left(self) -> str:
+        if self._draining and self.stopper is not None:
+            return self.stopper.reason(self.state.usage)
+        paused = len(self.ledger.paused)
+        rest = f"; {paused} trials stay paused" if paused else ""
+        return f"the scheduler has nothing more to propose (search space exhausted){rest}"

@@ -1,0 +1,393 @@
+"""The asynchronous half of the engine: carries signals to the conductor, events to the disk, commands to the backend.
+
+One session of one experiment. Every turn is a plain function on the loop's thread: signals in, events to the committer and
+onto the bus, commands behind them. Around the turns live a few tasks, all owned here: the pump (backend to conductor), the
+committer, the proposer, and the observers' lanes. Order of shutting down: trials, last group, observers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import anyio
+
+from offbeat import events as ev
+from offbeat.bus import Bus
+from offbeat.clock import Clock
+from offbeat.commits import Committer, Durability
+from offbeat.conductor import Conductor
+from offbeat.errors import BackendFailed, EngineBlocked
+from offbeat.home import ExperimentFolder
+from offbeat.journal import Journal, read_journal
+from offbeat.log import get_logger
+from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, ProposalRequest, Recorded
+from offbeat.signals import Command
+from offbeat.watchdog import Watchdog
+
+YIELD_AFTER: Final = 0.01
+"""Seconds of simulated work after which the loop gets its turn."""
+
+FAREWELL: Final = 10.0
+"""Seconds that observers have to catch up with at the end."""
+
+
+class Options(NamedTuple):
+    """How a session runs; nothing here changes what is decided.
+
+    Attributes:
+        grace: seconds between asking trials to end and making them end.
+        proposal_deadline: seconds after which an asynchronous proposal is cancelled and counts as failed.
+        blocked_after: seconds of a stuck event loop after which the watchdog ends the trials; None: never.
+    """
+
+    durability: Durability = "commit"
+    grace: float = 10.0
+    proposal_deadline: float = 600.0
+    blocked_after: float | None = 30.0
+
+
+class Driver:
+    """Runs one session to its end.
+
+    Args:
+        conductor: folded up to the journal's end.
+        journal: open for writing; closed by whoever opened it.
+        base: experiment time at which the session begins, in seconds.
+        limits: other limits, to be recorded at the session's start.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        journal: Journal,
+        backend: Backend,
+        *,
+        folder: ExperimentFolder,
+        clock: Clock,
+        base: float,
+        host: ev.Host,
+        observers: Sequence[tuple[str, Any]] = (),
+        limits: ev.Limits | None = None,
+        options: Options = Options(),
+    ) -> None:
+        self.conductor = conductor
+        self.folder = folder
+        self.bus = Bus(self._read_back, self._observer_failed)
+        self.blocked: EngineBlocked | None = None
+        self._journal = journal
+        self._backend = backend
+        self._clock = clock
+        self._base = self._now = base
+        self._began = clock.monotonic()
+        self._host = host
+        self._observers = tuple(observers)
+        self._limits = limits
+        self._options = options
+        self._simulated = backend.time == "simulated"
+        self._session: BackendSession | None = None
+        self._watchdog = Watchdog(options.blocked_after, self._loop_blocked)
+        self._request: ProposalRequest | None = None
+        self._answer: Awaitable[Any] | None = None
+        self._timer: tuple[float, asyncio.TimerHandle] | None = None
+        self._readers: dict[int, Iterator[Recorded]] = {}
+        self._early_failures: list[ev.PluginFailed] = []
+        self._begun = asyncio.Event()
+
+    # --- what observers and embedding code may read
+
+    @property
+    def spec(self) -> ev.ExperimentSpec:
+        """What the experiment is."""
+        return self.conductor.state.spec
+
+    @property
+    def ledger(self) -> LedgerView:
+        """All trials, live."""
+        return self.conductor.ledger
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds on the experiment's clock."""
+        return self._now if self._simulated else self._base + self._clock.monotonic() - self._began
+
+    # --- the session's life
+
+    async def begun(self) -> None:
+        """Waits until the session has had its first turn (or has failed before it), so that `stop` has a meaning."""
+        await self._begun.wait()
+
+    async def run(self) -> None:
+        """Runs until the session is closed, one way or another.
+
+        Raises:
+            JournalUnwritable: the disk refused a group; trials were ended, the journal holds what was acknowledged.
+            OffbeatError: what the session failed with (`MetricMismatch`, `TooManyFailures`, `PluginFailed` ...).
+        """
+        self._loop = asyncio.get_running_loop()
+        self._done = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._committer = Committer(self._journal, self._options.durability, self._submit)
+        self._began = self._clock.monotonic()
+        self.bus.begin(self._journal.next_seq)
+        try:
+            async with anyio.create_task_group() as lanes:
+                await self.bus.open(self._observers, self)
+                for lane in self.bus.lanes:
+                    lanes.start_soon(self.bus.drain, lane)
+                try:
+                    await self._journaled()
+                finally:
+                    self.bus.close()
+                    lanes.cancel_scope.deadline = anyio.current_time() + FAREWELL
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        if self.conductor.error is not None:
+            raise self.conductor.error
+
+    async def _journaled(self) -> None:
+        """The part of the session in which events are written down."""
+        context = BackendContext(
+            experiment=self.spec.name,
+            folder=self.folder,
+            n_workers=self.conductor.state.limits.n_workers,
+            grace=self._options.grace,
+            resource_attr=self.spec.resource_attr,
+            now=self._base,
+        )
+        async with anyio.create_task_group() as committing:
+            committing.start_soon(self._committer.run)
+            try:
+                async with self._backend.open(context) as self._session:
+                    try:
+                        await self._conduct()
+                    finally:
+                        self._watchdog.stop()
+                        self._set_timer(None)
+            finally:
+                self._begun.set()
+                self._session = None
+                self.conductor.abandon(self.elapsed, "the backend was closed while it ran")
+                self._flush()
+                self._committer.finish()
+
+    async def _conduct(self) -> None:
+        if self._simulated:
+            self._begin()
+            await self._simulate()
+            return
+        self._watchdog.start(self._loop)
+        async with anyio.create_task_group() as group:
+            self._begin()
+            group.start_soon(self._pump)
+            group.start_soon(self._propose_in_background)
+            await self._done.wait()
+            group.cancel_scope.cancel()
+
+    def _begin(self) -> None:
+        """The session's first turn: what the last one left behind, other limits, the first starts."""
+        conductor, session, at = self.conductor, self._session, self._base
+        assert session is not None
+        conductor.open(at, self._host)
+        for failure in self._early_failures:
+            conductor.note(failure)
+        if self._limits is not None:
+            conductor.change_limits(at, self._limits)
+        if alive := conductor.alive():
+            conductor.adopted(at, session.adopt(alive))
+        conductor.tick(at)
+        self._after_turn(at)
+        self._begun.set()
+
+    def stop(self, reason: str, *, hurry: bool = False) -> None:
+        """Begins the end of the session from outside; with `hurry` trials get no grace. On the loop's thread only."""
+        if self._session is None:
+            return
+        at = self.elapsed
+        self.conductor.close(at, "interrupted", reason)
+        if hurry:
+            self._session.interrupt()
+        self._after_turn(at)
+
+    # --- turns
+
+    async def _pump(self) -> None:
+        """Signals of a real backend, as they come."""
+        session, take_in = self._session, self.conductor.signal
+        assert session is not None
+        while True:
+            if self._committer.congested:
+                await self._committer.relief()
+            signals = session.receive_nowait() or await session.receive()
+            at = self.elapsed
+            self._watchdog.where = f"observe of scheduler {self.spec.scheduler.name!r}"
+            for signal in signals:
+                take_in(signal, at)
+            self._watchdog.where = ""
+            self._after_turn(at)
+
+    async def _simulate(self) -> None:
+        """Signals of simulated time: one after the other, proposals awaited in place while the clock stands still."""
+        session, conductor, clock = self._session, self.conductor, self._clock
+        assert session is not None
+        breath = clock.monotonic()
+        while not self._done.is_set():
+            if self._request is not None:
+                await self._propose(self._request)
+                continue
+            if self._committer.holding:
+                # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
+                await self._committer.settled()
+            signals = session.receive_nowait()
+            if not signals:
+                raise BackendFailed("simulated time has come to its end while trials were still running")
+            for signal in signals:
+                at = getattr(signal, "at", None)
+                if at is not None:
+                    self._now = at
+                conductor.signal(signal, self._now)
+            self._after_turn(self._now)
+            if clock.monotonic() - breath > YIELD_AFTER:
+                await asyncio.sleep(0)
+                breath = clock.monotonic()
+
+    def _after_turn(self, at: float) -> None:
+        """Free slots are filled; then the turn's events and commands go their ways."""
+        conductor = self.conductor
+        while self._request is None and (request := conductor.next_request(at)) is not None:
+            self._ask(request)
+        self._flush()
+        if conductor.closed:
+            self._done.set()
+        elif not self._simulated:
+            self._set_timer(conductor.next_time())
+
+    def _flush(self) -> None:
+        conductor = self.conductor
+        events, conductor.events = conductor.events, []
+        commands, conductor.commands = conductor.commands, []
+        if events:
+            self.bus.publish(events)
+        self._committer.add(events, commands)
+
+    def _submit(self, command: Command) -> None:
+        if self._session is not None:
+            self._session.submit(command)
+
+    # --- proposals
+
+    def _ask(self, request: ProposalRequest) -> None:
+        """Asks the scheduler; an answer that has to be awaited leaves the request open."""
+        self._watchdog.where = f"propose of scheduler {self.spec.scheduler.name!r}"
+        try:
+            answer = self.conductor.scheduler.propose(request, self.conductor.ledger)
+        except Exception as error:  # noqa: BLE001 - a scheduler may raise anything: it counts as a failed proposal
+            self._answered(request, error)
+            return
+        finally:
+            self._watchdog.where = ""
+        if inspect.isawaitable(answer):
+            self._request, self._answer = request, answer
+            self._wanted.set()
+        else:
+            self._answered(request, answer)
+
+    def _answered(self, request: ProposalRequest, answer: Any) -> None:
+        self._request = None
+        if self.conductor.closing is not None:
+            return
+        if isinstance(answer, Exception):
+            self.conductor.proposal_failed(request, answer, self.elapsed)
+        else:
+            self.conductor.proposed(request, answer, self.elapsed)
+
+    async def _propose(self, request: ProposalRequest) -> None:
+        """Awaits the answer to the open request, within the deadline."""
+        assert self._answer is not None
+        deadline = self._options.proposal_deadline
+        answer: Any
+        try:
+            with anyio.fail_after(deadline):
+                answer = await self._answer
+        except TimeoutError as error:
+            answer = TimeoutError(f"no answer within {deadline:g} s") if not str(error) else error
+        except Exception as error:  # noqa: BLE001 - see _ask
+            answer = error
+        self._answered(request, answer)
+        self._after_turn(self.elapsed)
+
+    async def _propose_in_background(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._request is not None:
+                await self._propose(self._request)
+
+    # --- time
+
+    def _set_timer(self, when: float | None) -> None:
+        """One timer, for the limit that can fire by time alone."""
+        if self._timer is not None:
+            if self._timer[0] == when:
+                return
+            self._timer[1].cancel()
+            self._timer = None
+        if when is not None:
+            handle = self._loop.call_later(max(0.0, when - self.elapsed), self._time_is_up)
+            self._timer = (when, handle)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        at = self.elapsed
+        self.conductor.tick(at)
+        self._after_turn(at)
+
+    # --- what goes wrong outside the decisions
+
+    def _observer_failed(self, event: ev.PluginFailed) -> None:
+        get_logger().error("observer switched off", observer=event.name, where=event.where, error=event.error)
+        event = ev.PluginFailed(self.elapsed, event.group, event.name, event.where, event.error, event.traceback)
+        if self._session is None and not self.conductor.closed:
+            self._early_failures.append(event)
+        elif not self.conductor.closed:
+            self.conductor.note(event)
+            self._flush()
+
+    def _loop_blocked(self, error: EngineBlocked) -> None:
+        """In the watchdog's thread: trials end at their checkpoints; the session fails when the loop is free again."""
+        self.blocked = error
+        session = self._session
+        if session is not None:
+            session.interrupt()
+        get_logger().error("the event loop is blocked", where=error.where, seconds=error.seconds, stack=error.stack)
+        try:
+            (self.folder.path / "blocked.txt").write_text(str(error))
+            self._loop.call_soon_threadsafe(self._unblocked, error)
+        except (OSError, RuntimeError):
+            return
+
+    def _unblocked(self, error: EngineBlocked) -> None:
+        at = self.elapsed
+        self.conductor.fail(at, error)
+        self._after_turn(at)
+
+    async def _read_back(self, first: int, count: int) -> Sequence[Recorded]:
+        """Events that have left the bus's tail."""
+        await self._committer.progress(first)
+        reader = self._readers.pop(first, None) or read_journal(self.folder, first)
+        events = await anyio.to_thread.run_sync(lambda: list(islice(reader, count)))
+        if len(events) == count:
+            self._readers[first + count] = reader
+        return events
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that brought the others about: the first leaf that is not a cancellation."""
+    for error in group.exceptions:
+        leaf = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        if not isinstance(leaf, asyncio.CancelledError):
+            return leaf
+    return group.exceptions[0]

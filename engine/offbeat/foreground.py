@@ -1,0 +1,123 @@
+"""`Tuner.run`: a loop in a thread of its own, the caller waiting interruptibly, signals turned into stops."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from offbeat.session import Outcome, running
+
+if TYPE_CHECKING:
+    from offbeat.driver import Driver
+    from offbeat.tuner import Tuner
+
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+
+ABANDON_AFTER: Final = 5.0
+"""Seconds beyond the grace that a stuck loop gets before the caller goes on without it."""
+
+
+class _Foreground:
+    """The thread with the engine's loop, and what the waiting thread asks of it."""
+
+    def __init__(self, tuner: Tuner) -> None:
+        self._tuner = tuner
+        self._driver: Driver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = threading.Event()
+        self._outcome: Outcome | None = None
+        self._error: BaseException | None = None
+        self.received: list[int] = []
+
+    def run(self) -> Outcome:
+        """Starts the thread and waits for its end."""
+        thread = threading.Thread(target=self._in_thread, name="offbeat", daemon=True)
+        with self._handlers():
+            thread.start()
+            while not self._over.is_set():
+                try:
+                    self._wait()
+                except KeyboardInterrupt:
+                    # Not from our handler: a host (a notebook's kernel) turned SIGINT into this by itself.
+                    self._signalled(signal.SIGINT, None)
+        if self._error is not None:
+            raise self._error
+        if self.received:
+            number = self.received[0]
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        assert self._outcome is not None
+        return self._outcome
+
+    def _wait(self) -> None:
+        """Waits for the thread; gives up on one whose loop a plugin does not give back."""
+        while not self._over.wait(1.0):
+            blocked = self._driver.blocked if self._driver is not None else None
+            if blocked is not None and not self._over.wait(self._tuner.grace + ABANDON_AFTER):
+                self._error = blocked
+                self._over.set()
+
+    def _in_thread(self) -> None:
+        try:
+            self._outcome = asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the waiting thread
+            self._error = self._error or error
+        finally:
+            self._over.set()
+
+    async def _main(self) -> Outcome:
+        from offbeat.tuner import default_observers
+
+        self._loop = asyncio.get_running_loop()
+        async with self._tuner.driving(default_observers()) as driver, running(driver) as session:
+            self._driver = driver
+            if self.received:
+                session.stop(_name(self.received[0]), hurry=len(self.received) > 1)
+            return await session.wait()
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+        loop, driver = self._loop, self._driver
+        if loop is not None and driver is not None:
+            try:
+                loop.call_soon_threadsafe(lambda: driver.stop(_name(number), hurry=len(self.received) > 1))
+            except RuntimeError:  # the loop has just ended
+                return
+
+    @contextmanager
+    def _handlers(self) -> Iterator[None]:
+        """Signals that nobody handles are ours while we wait, if the caller is the main thread and no loop runs in it."""
+        replaced: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread() and not _loop_runs():
+            for name in _SIGNALS:
+                number = getattr(signal, name, None)
+                if number is None:
+                    continue
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    replaced[number] = signal.signal(number, self._signalled)
+        try:
+            yield
+        finally:
+            for number, handler in replaced.items():
+                signal.signal(number, handler)
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def run_in_thread(tuner: Tuner) -> Outcome:
+    """See `Tuner.run`."""
+    return _Foreground(tuner).run()

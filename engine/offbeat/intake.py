@@ -1,0 +1,130 @@
+"""What a report has to have before anything decides on it: every objective a finite number, the resource a whole one."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Final, NamedTuple
+
+from offbeat.errors import InvalidResource, MetricMismatch, OffbeatError, nearest
+from offbeat.events import Metrics
+from offbeat.protocols import Objective
+
+
+class Clean(NamedTuple):
+    """A usable report. `raw` has the values as reported where a policy replaced one."""
+
+    metrics: Metrics
+    resource: int
+    raw: Metrics | None = None
+
+
+class Refusal(NamedTuple):
+    """An unusable report.
+
+    Attributes:
+        reason: one sentence.
+        ends_trial: the metric's policy says that the trial has failed.
+        error: what to raise if no report of the experiment was usable before: then the script or the scheduler's
+            arguments are wrong, and every further trial would be wasted.
+    """
+
+    reason: str
+    ends_trial: bool = False
+    error: OffbeatError | None = None
+
+
+_TEXTS: Final = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}
+
+
+def as_number(value: object) -> float | int | None:
+    """The number in a reported value (NaN and infinities included), None for anything that is not one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        return float(value) if value.lower() in _TEXTS else None
+    item = getattr(value, "item", None)
+    return as_number(item()) if callable(item) else None
+
+
+class Intake:
+    """Checks reports against the objective; keeps the worst values seen, for the policy "worst" (a fold of results)."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._metrics = {spec.name: spec for spec in objective.metrics}
+        self._names = tuple(self._metrics)
+        self._resource_attr = objective.resource_attr
+        self._tracked = tuple(spec for spec in objective.metrics if spec.nonfinite == "worst")
+        self._worst: dict[str, float] = {}
+
+    def check(self, metrics: Metrics) -> Clean | Refusal:
+        """One report, as it came."""
+        for name in self._names:
+            value = metrics.get(name)
+            kind = type(value)
+            # `x - x` is 0 for finite numbers alone.
+            if (kind is not float and kind is not int) or value - value != 0:  # type: ignore[operator]
+                return self._repaired(metrics)
+        if self._resource_attr is None:
+            return Clean(metrics, 0)
+        resource = metrics.get(self._resource_attr)
+        if type(resource) is int and resource >= 1:
+            return Clean(metrics, resource)
+        return self._with_resource(metrics, None)
+
+    def learn(self, metrics: Metrics) -> None:
+        """Folds a clean result in."""
+        for spec in self._tracked:
+            value, worst = metrics[spec.name], self._worst.get(spec.name)
+            if worst is None or (value > worst if spec.mode == "min" else value < worst):
+                self._worst[spec.name] = value
+
+    def _repaired(self, metrics: Metrics) -> Clean | Refusal:
+        clean: Metrics = dict(metrics)
+        replaced = False
+        for name, spec in self._metrics.items():
+            if name not in metrics:
+                reported = [key for key in metrics if not key.startswith("st_")]
+                return Refusal(
+                    f"metric {name!r} is missing. {nearest(name, reported)}",
+                    error=MetricMismatch(name, "metric", reported),
+                )
+            number = as_number(metrics[name])
+            if number is None:
+                return Refusal(f"{name}={metrics[name]!r} is not a number")
+            if isfinite(number):
+                clean[name] = number
+                continue
+            if spec.nonfinite == "ignore":
+                return Refusal(f"{name} is {number} (policy: ignore)")
+            if spec.nonfinite == "fail":
+                return Refusal(f"{name} is {number}", ends_trial=True)
+            if name not in self._worst:
+                return Refusal(f"{name} is {number}, and there is no worst value yet to count it as")
+            clean[name] = self._worst[name]
+            replaced = True
+        return self._with_resource(clean, dict(metrics) if replaced else None)
+
+    def _with_resource(self, metrics: Metrics, raw: Metrics | None) -> Clean | Refusal:
+        name = self._resource_attr
+        if name is None:
+            return Clean(metrics, 0, raw)
+        if name not in metrics:
+            reported = [key for key in metrics if key not in self._metrics and not key.startswith("st_")]
+            return Refusal(
+                f"resource {name!r} is missing. {nearest(name, reported)}",
+                error=MetricMismatch(name, "resource", reported),
+            )
+        number = as_number(metrics[name])
+        if number is None or not isfinite(number) or number < 1 or number != int(number):
+            return Refusal(
+                f"{name}={metrics[name]!r} is not a whole number from 1 up", error=InvalidResource(name, metrics[name])
+            )
+        return Clean({**metrics, name: int(number)}, int(number), raw)
+
+
+def short(value: Any, limit: int = 200) -> str:
+    """A value as text for a sample, cut to `limit` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

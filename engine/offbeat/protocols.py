@@ -1,0 +1,303 @@
+"""What a plugin supplies. Nothing here has to be inherited from: having the methods is enough.
+
+A stranger's plugin imports from `offbeat`, declares an entry point in one of the groups below, and is found by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from offbeat.decisions import Decision, Proposal
+from offbeat.errors import InvalidArgument, nearest
+from offbeat.events import Event, MetricSpec
+from offbeat.seeds import generator
+from offbeat.signals import Command, Signal, StartTrial
+from offbeat.trial import Status, TrialId
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from offbeat.home import ExperimentFolder
+    from offbeat.space import Space
+
+API_VERSION: Final = 1
+"""Plugins may state `api_version`; one that states another than this is refused by name."""
+
+GROUPS: Final = ("offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers")
+
+Mode: TypeAlias = Literal["min", "max"]
+NonFinite: TypeAlias = Literal["fail", "worst", "ignore"]
+
+
+class Objective(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scheduler optimises and in what unit it counts the progress of a trial.
+
+    Attributes:
+        metrics: the first one ranks trials where one number is needed (`best`).
+        resource_attr: name under which scripts report the resource (epoch ...), None where it does not matter.
+        max_resource_attr: name of the hyperparameter or constant by which a script is told how far to run.
+        max_t: highest resource level, None if unknown.
+    """
+
+    metrics: tuple[MetricSpec, ...]
+    resource_attr: str | None = None
+    max_resource_attr: str | None = None
+    max_t: int | None = None
+
+    @staticmethod
+    def of(
+        metric: str | Sequence[str],
+        mode: Mode | Sequence[Mode] = "min",
+        *,
+        nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+    ) -> Objective:
+        """An objective from the arguments that schedulers take. Raises InvalidArgument."""
+        names = [metric] if isinstance(metric, str) else list(metric)
+        if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise InvalidArgument(f"metric={metric!r}: give one name, or several different ones.")
+        modes = [mode] * len(names) if isinstance(mode, str) else list(mode)
+        if len(modes) != len(names):
+            raise InvalidArgument(f"mode={mode!r} has {len(modes)} entries for {len(names)} metrics {names!r}.")
+        for one in modes:
+            if one not in ("min", "max"):
+                raise InvalidArgument(f"mode={one!r} is not valid. {nearest(str(one), ('min', 'max'))}")
+        policies = nonfinite if isinstance(nonfinite, Mapping) else dict.fromkeys(names, nonfinite)
+        for name, policy in policies.items():
+            if name not in names:
+                raise InvalidArgument(f"nonfinite names {name!r}, which is not a metric. {nearest(name, names)}")
+            if policy not in ("fail", "worst", "ignore"):
+                raise InvalidArgument(f"nonfinite={policy!r} is not valid: use 'fail', 'worst' or 'ignore'.")
+        specs = tuple(MetricSpec(n, m, policies.get(n, "fail")) for n, m in zip(names, modes, strict=True))
+        return Objective(
+            metrics=specs, resource_attr=resource_attr, max_resource_attr=max_resource_attr, max_t=max_t
+        )
+
+
+class ProposalRequest(msgspec.Struct, frozen=True):
+    """A free slot asks for work.
+
+    Attributes:
+        number: counts requests from 0 and is the key of all randomness in the answer.
+        slot: the worker that is free.
+        seed: the experiment's seed.
+        may_start: False once a limit forbids new trials: answer a `Resume` or None.
+    """
+
+    number: int
+    slot: int
+    seed: int
+    may_start: bool = True
+
+    def rng(self, purpose: str) -> Generator:
+        """A NumPy generator of this request's own; the same for every call with the same purpose."""
+        return generator(self.seed, purpose, self.number)
+
+
+class TrialView(Protocol):
+    """A trial as plugins see it; see `offbeat.trial.TrialRecord` for the meaning of each attribute."""
+
+    @property
+    def id(self) -> TrialId: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def resource(self) -> int: ...
+    @property
+    def reports(self) -> int: ...
+    @property
+    def until(self) -> int | None: ...
+    @property
+    def last(self) -> Mapping[str, Any] | None: ...
+    @property
+    def best(self) -> Mapping[str, Any] | None: ...
+    @property
+    def tags(self) -> Mapping[str, Any]: ...
+    @property
+    def rejected(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class LedgerView(Protocol):
+    """All trials, read-only."""
+
+    def __getitem__(self, trial: TrialId) -> TrialView: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[TrialView]: ...
+    def having(self, *statuses: Status) -> Sequence[TrialView]:
+        """Trials in one of the statuses, by id."""
+        ...
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """Decides what to try, what to stop and what to resume. Entry-point group: `offbeat.schedulers`.
+
+    State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and changes
+    nothing. Randomness comes from the request alone.
+    """
+
+    @property
+    def objective(self) -> Objective: ...
+    @property
+    def space(self) -> Space: ...
+    @property
+    def seed(self) -> int: ...
+
+    def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
+        """Takes in one event; on a `TrialResult` may answer decisions. An empty answer lets the trial run on.
+
+        Called for every event about trials, in journal order, in live runs and when a journal is read again; must be fast
+        (it runs between a report and its decision) and must not look at time, randomness or anything outside.
+        `event.metrics` holds a finite number for each metric of the objective, `event.resource` an int.
+        """
+        ...
+
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | None | Awaitable[Proposal | None]:
+        """What the free slot shall do; None: nothing until another event has come (or for ever, if all is done).
+
+        May be a coroutine function. The answer is journaled as `suggested` and comes back through `observe`.
+        """
+        ...
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
+
+    Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; state changes in `observe` only.
+    """
+
+    def observe(self, event: Event, ledger: LedgerView) -> None:
+        """Takes in an event that the scheduler passes on: all but results, and of these the ones it judged (at rungs)."""
+        ...
+
+    def propose(
+        self, request: ProposalRequest, ledger: LedgerView
+    ) -> dict[str, Any] | None | Awaitable[dict[str, Any] | None]:
+        """A configuration for a new trial; None if there is none left. Changes nothing."""
+        ...
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """An attempt that was alive when the last session ended, as offered to a backend for re-adoption.
+
+    Attributes:
+        start: the command that began it; started_at: when, on the experiment's clock.
+        next_seq: number of the first report that is not in the journal; resource: highest level that is.
+        command: what the attempt had been told last, and when.
+    """
+
+    start: StartTrial
+    started_at: float
+    next_seq: int
+    resource: int
+    command: Literal["", "stop", "pause"] = ""
+    command_at: float = 0.0
+
+
+class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend gets to know when it is opened.
+
+    Attributes:
+        folder: the experiment's folder; the backend may write under `trials/`.
+        n_workers: most attempts that will be alive at once (may be changed later by `resize`).
+        grace: seconds between asking a trial to end and making it end.
+        resource_attr: name of the resource in reports, if any.
+        now: time on the experiment's clock, from which simulated time goes on.
+    """
+
+    experiment: str
+    folder: ExperimentFolder
+    n_workers: int
+    grace: float = 10.0
+    resource_attr: str | None = None
+    now: float = 0.0
+
+
+class BackendSession(Protocol):
+    """An opened backend. All methods are called from the engine's event loop; none may block it."""
+
+    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:
+        """Takes charge of attempts of an earlier session that are still alive; the others count as lost."""
+        ...
+
+    def submit(self, command: Command) -> None:
+        """Begins to carry out a command and returns at once; what comes of it arrives as a signal.
+
+        Never raises for a trial's sake: a script that is missing is an `Ended(how="failed")`.
+        """
+        ...
+
+    def receive_nowait(self) -> Sequence[Signal]:
+        """Signals that are there, oldest first; empty if none. Simulated time advances by this call."""
+        ...
+
+    async def receive(self) -> Sequence[Signal]:
+        """Waits for at least one signal. Cancelling it loses nothing. In simulated time: never called while work exists."""
+        ...
+
+    def interrupt(self) -> None:
+        """Ends all attempts at once, callable from any thread: used when the event loop is stuck."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Executes trials. Entry-point group: `offbeat.backends`.
+
+    Attributes:
+        time: "real", or "simulated" if signals carry their own time.
+    """
+
+    @property
+    def time(self) -> Literal["real", "simulated"]: ...
+
+    def open(self, context: BackendContext) -> AbstractAsyncContextManager[BackendSession]:
+        """Starts up; on leaving the context every attempt that is still alive is ended within `grace`, and reaped."""
+        ...
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event and its place in the journal, counted from 0."""
+
+    seq: int
+    event: Event
+
+
+class ExperimentView(Protocol):
+    """What observers may read: the folder, the specification and the live ledger (from the event loop only)."""
+
+    @property
+    def folder(self) -> ExperimentFolder: ...
+    @property
+    def spec(self) -> Any: ...
+    @property
+    def ledger(self) -> LedgerView: ...
+    @property
+    def elapsed(self) -> float: ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Is told about events and decides nothing. Entry-point group: `offbeat.reporters`; see `offbeat.hookspecs`.
+
+    Beside `handle` it may have `start(experiment) -> int | None` (first sequence number wanted; None: this session's
+    events), `finish()`, and the class attribute `latest_only = True` if it may miss events rather than lag behind.
+    Plain methods run in a worker thread, coroutine methods in the event loop.
+    """
+
+    def handle(self, events: Sequence[Recorded]) -> None | Awaitable[None]:
+        """Takes in events in journal order, in batches."""
+        ...

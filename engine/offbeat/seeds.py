@@ -1,0 +1,62 @@
+"""Counted randomness: every number is a function of (seed, purpose, number), so a crash loses and repeats nothing.
+
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") is a counter-based generator: the key comes from
+seed and purpose, the counter from the number, and any position can be computed without those before it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+BLOCK: Final = 64
+"""Rows drawn at once: making a generator costs as much as drawing some hundred numbers."""
+
+
+def key(seed: int, purpose: str) -> int:
+    """128-bit Philox key of a purpose under a seed."""
+    return int.from_bytes(blake2b(f"{seed}/{purpose}".encode(), digest_size=16).digest(), "little")
+
+
+def child_seed(seed: int, purpose: str, number: int) -> int:
+    """A 31-bit seed for somebody else's generator, e.g. a training script's."""
+    return key(seed, f"{purpose}/{number}") & 0x7FFFFFFF
+
+
+def generator(seed: int, purpose: str, number: int) -> Generator:
+    """A NumPy generator of its own for the number-th use of a purpose."""
+    from numpy.random import Generator, Philox
+
+    return Generator(Philox(key=key(seed, purpose), counter=[0, 0, 0, number]))
+
+
+class Rows:
+    """Rows of uniform numbers in [0, 1), addressed by number and retry; each is the same however it is reached.
+
+    Args:
+        seed, purpose: name the stream.
+        width: numbers in a row.
+    """
+
+    __slots__ = ("_blocks", "_key", "_width")
+
+    def __init__(self, seed: int, purpose: str, width: int) -> None:
+        self._key = key(seed, purpose)
+        self._width = width
+        self._blocks: dict[int, tuple[int, list[list[float]]]] = {}
+
+    def row(self, number: int, retry: int = 0) -> list[float]:
+        """The row of a number; `retry` gives further rows for the same number (redraws)."""
+        index, offset = divmod(number, BLOCK)
+        # Retries of one number come in sequence and are few; their rows are kept apart from the main sequence.
+        cached = self._blocks.get(min(retry, 1))
+        tag = index if retry == 0 else hash((index, retry))
+        if cached is None or cached[0] != tag:
+            from numpy.random import Generator, Philox
+
+            drawn = Generator(Philox(key=self._key, counter=[0, 0, retry, index])).random((BLOCK, self._width))
+            cached = self._blocks[min(retry, 1)] = (tag, drawn.tolist())
+        return cached[1][offset]

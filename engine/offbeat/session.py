@@ -1,0 +1,115 @@
+"""A running experiment as embedding code sees it, and the task that owns it.
+
+The engine runs in one task of its own, so that a cancellation (`task.cancel`, `asyncio.timeout`, a cancelled anyio scope)
+reaches the waiting code and not the engine's insides: the first one stops the session gracefully, the second at once, and
+then it is raised again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import anyio
+
+from offbeat.driver import Driver
+from offbeat.errors import InvalidArgument
+from offbeat.protocols import LedgerView, Recorded
+
+
+class Outcome(NamedTuple):
+    """How a session ended.
+
+    Attributes:
+        outcome: "done" (criterion met, or nothing left to try) or "interrupted" (it can be resumed).
+        reason: one sentence.
+        name, folder: the experiment and where it lies.
+    """
+
+    outcome: Literal["done", "interrupted", "failed"]
+    reason: str
+    name: str
+    folder: Path
+
+
+class Session:
+    """A session in progress; made by `Tuner.session`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self._driver.spec.name
+
+    @property
+    def folder(self) -> Path:
+        """The experiment's folder."""
+        return self._driver.folder.path
+
+    @property
+    def ledger(self) -> LedgerView:
+        """All trials, live; read it on the loop's thread."""
+        return self._driver.ledger
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds on the experiment's clock."""
+        return self._driver.elapsed
+
+    async def events(self, start: int | None = None) -> AsyncIterator[Recorded]:
+        """Events with their sequence numbers, from `start` on (0: all from the beginning; None: from now).
+
+        Ends when the session has ended. A slow reader delays nobody and misses nothing.
+        """
+        async for recorded in self._driver.bus.stream(start):
+            yield recorded
+
+    def stop(self, reason: str = "stopped by the application", *, hurry: bool = False) -> None:
+        """Begins to end the session; the experiment can be resumed. With `hurry` trials get no grace."""
+        self._driver.stop(reason, hurry=hurry)
+
+    async def wait(self) -> Outcome:
+        """Waits for the session's end. Raises what it failed with; cancelled, it stops the session (see the module)."""
+        assert self._task is not None
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                # A cancelled anyio scope would raise at every await; once the session is stopping it is waited for.
+                with anyio.CancelScope(shield=cancelled is not None):
+                    await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                self._driver.stop("cancelled", hurry=cancelled is not None)
+                cancelled = error
+        if cancelled is not None:
+            if not self._task.cancelled():
+                self._task.exception()  # looked at, so that asyncio does not report it as lost
+            raise cancelled
+        self._task.result()
+        outcome, reason = self._driver.conductor.closing or ("interrupted", "the session ended early")
+        return Outcome(outcome, reason, self.name, self.folder)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def running(driver: Driver) -> AsyncIterator[Session]:
+    """Starts a session; leaving the block stops it gracefully if it still runs, and waits for its end."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvalidArgument("offbeat runs on asyncio event loops; this one is of another kind.") from None
+    session = Session(driver)
+    session._task = asyncio.create_task(driver.run(), name=f"offbeat {driver.spec.name}")
+    try:
+        yield session
+    finally:
+        if not session._task.done():
+            # One pass of the loop, so that a session left at once has begun and can be closed in good order.
+            with anyio.CancelScope(shield=True):
+                await driver.begun()
+            driver.stop("the session was left")
+        await session.wait()

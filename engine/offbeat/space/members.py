@@ -1,0 +1,130 @@
+"""What domains that list their values share: reading the list, finding a member, drawing and encoding by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from offbeat.errors import InvalidSpace
+from offbeat.space.checks import as_number, as_whole, shown, text_fault
+from offbeat.space.domain import Domain, Value, parsed
+
+T = TypeVar("T")
+
+
+def listed(values: Sequence[object]) -> str:
+    """Values for a message: the first eight."""
+    if len(values) == 1:
+        return f"{values[0]!r}, the only value"
+    rest = f" ... ({len(values)} values)" if len(values) > 8 else ""
+    return f"one of {', '.join(map(shown, values[:8]))}{rest}"
+
+
+def plain_values(where: str, values: object) -> tuple[Value, ...]:
+    """The values of a domain in one plain type: all bool, int, float or str. Raises InvalidSpace."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InvalidSpace(f"{where}: {shown(values)} is not a list of values; write {where}([...]).")
+    given = list(values)
+    if not given:
+        raise InvalidSpace(f"{where}: the list of values is empty; give one value at least.")
+    plain = tuple(_plain_value(where, value) for value in given)
+    kinds = {type(value) for value in plain}
+    if kinds == {int, float}:
+        plain, kinds = tuple(map(float, plain)), {float}
+    if len(kinds) > 1:
+        names = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidSpace(f"{where}: {shown(given)} mixes {names}; give values of one type, for example all as text.")
+    if len(set(plain)) < len(plain):
+        double = next(value for value in plain if plain.count(value) > 1)
+        raise InvalidSpace(
+            f"{where}: the value {shown(double)} stands in the list twice; list each once (all have the same chance)."
+        )
+    return plain
+
+
+def _plain_value(where: str, value: object) -> Value:
+    if isinstance(value, str):
+        if fault := text_fault(value):
+            raise InvalidSpace(f"{where}: the text {shown(value)} {fault}; no script can be handed that.")
+        return str(value)
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    number = as_number(value) if isinstance(value, float) else as_whole(value)
+    if number is None:
+        number = as_number(value)
+    if number is None:
+        hint = "write the text 'none'" if value is None else "values are finite numbers, text or booleans"
+        raise InvalidSpace(f"{where}: {shown(value)} cannot be a value; {hint}.")
+    return number
+
+
+def is_rising(values: Sequence[Value]) -> bool:
+    """Whether these are numbers, each larger than the one before."""
+    if type(values[0]) not in (int, float):
+        return False
+    return all(float(low) < float(high) for low, high in pairwise(values))
+
+
+def is_member(domain: Domain, value: object, index: Collection[Any]) -> bool:
+    """Whether a value of the domain's own type (NumPy's counts, text for a number does not) is in the index."""
+    kind = domain.value_type
+    if kind is str or kind is bool:
+        return isinstance(value, kind) and value in index
+    return (as_whole(value) if kind is int else as_number(value)) in index
+
+
+def matched(domain: Domain, value: object, values: Sequence[T]) -> T:
+    """The member that is meant: equal, the same written as text, or for floats the nearest within 1 %.
+
+    Raises InvalidConfig.
+    """
+    kind = domain.value_type
+    meant: object = value
+    if kind is bool:
+        if isinstance(value, str):
+            meant = {"true": True, "false": False}.get(value.lower())
+        elif type(value).__name__ == "bool_":
+            meant = bool(value)
+        meant = meant if isinstance(meant, bool) else None
+    elif kind is str:
+        meant = value if isinstance(value, str) else None
+    else:
+        meant = parsed(value)
+        number = as_number(meant) if kind is float else None
+        if number is not None:
+            near: Any = min(values, key=lambda member: abs(member - number))  # type: ignore[operator]
+            meant = near if abs(near - number) <= 0.01 * abs(near) else None
+    for member in values:
+        if meant is not None and member == meant:
+            return member
+    raise domain.refusal(value)
+
+
+def equal_sampler(values: Sequence[T]) -> Callable[[float], T]:
+    """Each value with the same chance, in the order given."""
+    n = len(values)
+    last = n - 1
+
+    def draw(u: float) -> T:
+        i = int(n * u)
+        return values[i if i <= last else last]  # noqa: FURB136 - a third of the time of min
+
+    return draw
+
+
+def equal_codes(n: int) -> list[tuple[float]]:
+    """Mid-points of n cells of equal width."""
+    return [((i + 0.5) / n,) for i in range(n)]
+
+
+def table_encoder(domain: Domain, codes: Mapping[Any, tuple[float, ...]]) -> Callable[[Any], tuple[float, ...]]:
+    """Looks a value up; one that is a member only after a cast is cast first. Raises InvalidConfig."""
+
+    def encode(value: Any) -> tuple[float, ...]:
+        try:
+            return codes[value]
+        except (KeyError, TypeError):
+            return codes[domain.cast(value)]
+
+    return encode

@@ -1,0 +1,42 @@
+"""The duplicate filter: which configurations were proposed before."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offbeat.space.space import Space
+
+
+class Seen:
+    """A set of complete, valid configurations of one space; equal ones are told by `Space.key`."""
+
+    __slots__ = ("_key", "_keys", "_size")
+
+    def __init__(self, space: Space, configs: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._key = space.key
+        self._size = space.size
+        self._keys: set[Hashable] = {space.key(config) for config in configs}
+
+    def add(self, config: Mapping[str, Any]) -> bool:
+        """Takes a configuration in; True if it was new."""
+        before = len(self._keys)
+        self._keys.add(self._key(config))
+        return len(self._keys) > before
+
+    def __contains__(self, config: Mapping[str, Any]) -> bool:
+        return self._key(config) in self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def count(self) -> int:
+        """How many different ones."""
+        return len(self._keys)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing new is left; never in an infinite space."""
+        return self._size is not None and len(self._keys) >= self._size

@@ -1,0 +1,111 @@
+"""An experiment's state as the fold of its journal: the same function for a live event and for one that is read again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from offbeat import events as ev
+from offbeat.budget import Usage
+from offbeat.intake import Intake
+from offbeat.protocols import Scheduler
+from offbeat.stopping import Stopper
+from offbeat.trial import Ledger, Status, TrialId
+
+OBSERVED: Final = (
+    ev.Suggested, ev.TrialStarted, ev.TrialResumed, ev.TrialResult, ev.TrialPaused, ev.TrialStopped, ev.TrialFinished,
+    ev.TrialFailed, ev.TrialLost, ev.LimitsChanged, ev.ModelFitted,
+)  # fmt: skip
+"""What schedulers are shown (of results those that count); the rest is between engine and observers."""
+
+
+class State:
+    """Everything that the events so far say.
+
+    Args:
+        spec: what the experiment is.
+        scheduler: in its initial state; folding brings it up to date.
+        stopper: whose watched metrics `usage` keeps.
+
+    Attributes:
+        ledger, usage, intake: their folds; limits: those in force.
+        queue: trials that wait for their next attempt, in the order in which they came to wait.
+        request: the proposal that was asked for and not answered yet; next_number: of the next one.
+        waiting: the scheduler had nothing to propose, and nothing has happened since.
+        filling: with synchronous scheduling, whether the current batch still takes trials in.
+        session: number of the current session, -1 before the first; count: events so far.
+    """
+
+    def __init__(self, spec: ev.ExperimentSpec, scheduler: Scheduler, stopper: Stopper | None) -> None:
+        first = scheduler.objective.metrics[0]
+        self.spec = spec
+        self.scheduler = scheduler
+        self.ledger = Ledger(first.name, minimise=first.mode == "min")
+        self.usage = Usage(stopper.watched_metrics if stopper is not None else ())
+        self.intake = Intake(scheduler.objective)
+        self.limits = spec.limits
+        self.queue: dict[TrialId, None] = {}
+        self.request: ev.ProposalRequested | None = None
+        self.next_number = 0
+        self.waiting = False
+        self.filling = True
+        self.session = -1
+        self.count = 0
+
+    def fold(self, event: ev.Event) -> None:
+        """Takes in an event of an earlier session, scheduler included; what the scheduler raises comes through."""
+        self.count += 1
+        if isinstance(event, ev.TrialResult):
+            self.ledger.count(event)
+            if event.verdict not in ("late", "repeat"):
+                self.waiting = False
+                self.intake.learn(event.metrics)
+                self.scheduler.observe(_undecided(event), self.ledger)
+            self.ledger.decide(event)
+            self.usage.apply(event)
+            return
+        self.apply(event)
+        if isinstance(event, OBSERVED):
+            self.scheduler.observe(event, self.ledger)
+
+    def apply(self, event: ev.Event) -> None:
+        """The engine's own part of the fold, for every event but results."""
+        self.ledger.apply(event)
+        self.usage.apply(event)
+        match event:
+            case ev.ProposalRequested():
+                self.next_number = event.number + 1
+                self.request = event
+            case ev.Suggested():
+                self.request = None
+                self.waiting = event.kind == "nothing"
+                self.filling = self.filling and not self.waiting
+                if not self.waiting:
+                    self.queue[event.trial] = None
+            case ev.TrialStarted() | ev.TrialResumed():
+                self.queue.pop(event.trial, None)
+                self.filling = self.filling and len(self.ledger.slots) < self.limits.n_workers
+            case ev.TrialPaused() | ev.TrialStopped() | ev.TrialFinished() | ev.TrialFailed() | ev.TrialLost():
+                self._ended(event.trial)
+            case ev.LimitsChanged():
+                self.limits = event.limits
+                self.waiting = False
+            case ev.ExperimentOpened():
+                self.session = event.session
+            case _:
+                pass
+
+    def _ended(self, trial: TrialId) -> None:
+        self.waiting = False
+        self.filling = self.filling or not self.ledger.slots
+        status = self.ledger[trial].status
+        if status is Status.QUEUED or status is Status.INTERRUPTED:
+            self.queue[trial] = None
+        else:
+            self.queue.pop(trial, None)
+
+
+def _undecided(event: ev.TrialResult) -> ev.TrialResult:
+    """The result as the scheduler saw it when it was asked: a recorded decision must not leak into its own making."""
+    if event.verdict == "continue" and not event.why and not event.others:
+        return event
+    return ev.TrialResult(event.at, event.trial, event.attempt, event.seq, event.resource, event.metrics, raw=event.raw)

@@ -1,0 +1,202 @@
+"""A backend that does what a script says, in simulated time: for tests of schedulers, observers and the engine itself.
+
+It starts no process and never waits. A script is a function of the start command that yields steps; each step comes some
+simulated seconds after the one before it. An attempt that the engine is told to adopt goes on where its script had come to.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from offbeat.protocols import Attempt, BackendContext, BackendSession
+from offbeat.signals import (
+    Command,
+    DeleteCheckpoints,
+    Ended,
+    Garbled,
+    PauseTrial,
+    Reported,
+    Signal,
+    StartTrial,
+    StopTrial,
+)
+from offbeat.trial import TrialId
+
+
+class Report(msgspec.Struct, frozen=True):
+    """After `seconds` the trial reports `metrics`; `seq` stands in for the number it would have (duplicates, gaps)."""
+
+    metrics: dict[str, Any]
+    seconds: float = 1.0
+    seq: int | None = None
+
+
+class Garbage(msgspec.Struct, frozen=True):
+    """After `seconds` the trial sends something unusable."""
+
+    reason: str = "not JSON"
+    seconds: float = 1.0
+
+
+class End(msgspec.Struct, frozen=True):
+    """After `seconds` the attempt ends; a script that runs out ends as "finished" at once."""
+
+    how: Literal["finished", "failed", "lost"] = "finished"
+    reason: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Hang(msgspec.Struct, frozen=True):
+    """The attempt says nothing more until it is ended from outside."""
+
+
+Step: TypeAlias = Report | Garbage | End | Hang
+Script: TypeAlias = Callable[[StartTrial], Iterable[Step]]
+
+
+def curve(function: Callable[[dict[str, Any], int], dict[str, Any]], epochs: int | str) -> Script:
+    """A script that reports `function(config, epoch)` for epochs 1 to `epochs` (or to the config's value of that name).
+
+    A resumed attempt goes on after the epoch at which its config's `start` says it was paused, as with a checkpoint.
+    """
+
+    def script(start: StartTrial) -> Iterator[Step]:
+        last = int(start.config[epochs]) if isinstance(epochs, str) else epochs
+        for epoch in range(1, last + 1):
+            yield Report({"epoch": epoch, **function(start.config, epoch)})
+
+    return script
+
+
+class _Running:
+    __slots__ = ("attempt", "seq", "steps", "trial")
+
+    def __init__(self, start: StartTrial, steps: Iterator[Step]) -> None:
+        self.trial, self.attempt, self.steps, self.seq = start.trial, start.attempt, steps, 0
+
+
+class ScriptedSession:
+    """See `offbeat.protocols.BackendSession`.
+
+    Attributes:
+        commands: every command that was submitted, in order.
+        alive: trials with a live attempt.
+    """
+
+    def __init__(self, backend: ScriptedBackend, now: float) -> None:
+        self.commands: list[Command] = []
+        self.alive: dict[TrialId, _Running] = {}
+        self.now = now
+        self._backend = backend
+        # Ties are broken by trial and place in its script, so that an adopted attempt keeps its place among the others.
+        self._heap: list[tuple[float, int, int, int, Signal]] = []
+
+    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:
+        """Takes up every attempt, or none if the backend was made with `adopts=False`."""
+        if not self._backend.adopts:
+            return ()
+        for attempt in attempts:
+            running = self._begin(attempt.start)
+            self._advance(running, attempt.started_at, skip=attempt.next_seq)
+            if attempt.command:
+                self._end(attempt.start.trial, attempt.start.attempt, attempt.command_at)
+        return [attempt.start.trial for attempt in attempts]
+
+    def submit(self, command: Command) -> None:
+        """Carries out a command at the current simulated time."""
+        self.commands.append(command)
+        if isinstance(command, StartTrial):
+            self._advance(self._begin(command), self.now)
+        elif isinstance(command, StopTrial | PauseTrial):
+            self._end(command.trial, command.attempt, self.now)
+        else:
+            assert isinstance(command, DeleteCheckpoints)
+
+    def receive_nowait(self) -> Sequence[Signal]:
+        """The next signal; simulated time advances to it."""
+        while self._heap:
+            at, trial, attempt, _, signal = heapq.heappop(self._heap)
+            running = self.alive.get(TrialId(trial))
+            if running is None or running.attempt != attempt:
+                continue
+            self.now = at
+            if isinstance(signal, Ended):
+                del self.alive[running.trial]
+            else:
+                self._advance(running, at)
+            return (signal,)
+        return ()
+
+    async def receive(self) -> Sequence[Signal]:
+        """Never called in simulated time."""
+        raise RuntimeError("simulated time does not wait")
+
+    def interrupt(self) -> None:
+        """Ends all attempts now."""
+        for running in list(self.alive.values()):
+            self._end(running.trial, running.attempt, self.now)
+
+    def _begin(self, start: StartTrial) -> _Running:
+        running = self.alive[start.trial] = _Running(start, iter(self._backend.script(start)))
+        return running
+
+    def _advance(self, running: _Running, now: float, skip: int = 0) -> None:
+        """Puts the next step of a trial onto the heap; only that one, since a stop may follow."""
+        while True:
+            step = next(running.steps, None) or End()
+            if isinstance(step, Hang):
+                return
+            now += step.seconds
+            trial, attempt = running.trial, running.attempt
+            signal: Signal
+            if isinstance(step, Report):
+                seq = running.seq if step.seq is None else step.seq
+                running.seq = max(running.seq, seq + 1)
+                if seq < skip:
+                    continue
+                signal = Reported(trial, attempt, seq, step.metrics, now)
+            elif isinstance(step, Garbage):
+                if running.seq < skip:
+                    continue
+                signal = Garbled(trial, attempt, step.reason, at=now)
+            else:
+                signal = Ended(trial, attempt, step.how, step.reason, step.detail, now)
+            heapq.heappush(self._heap, (now, trial, attempt, running.seq, signal))
+            return
+
+    def _end(self, trial: TrialId, attempt: int, at: float) -> None:
+        running = self.alive.get(trial)
+        if running is not None and running.attempt == attempt:
+            running.steps = iter([Hang()])
+            self._heap = [entry for entry in self._heap if (entry[1], entry[2]) != (trial, attempt)]
+            heapq.heapify(self._heap)
+            heapq.heappush(self._heap, (at, trial, attempt, -1, Ended(trial, attempt, "ended", at=at)))
+
+
+class ScriptedBackend:
+    """Executes scripts instead of processes.
+
+    Args:
+        script: see `Script`.
+        adopts: whether attempts of an earlier session are taken up again.
+    """
+
+    time: Literal["real", "simulated"] = "simulated"
+
+    def __init__(self, script: Script, *, adopts: bool = True) -> None:
+        self.script = script
+        self.adopts = adopts
+        self.session: ScriptedSession | None = None
+
+    @asynccontextmanager
+    async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
+        """A fresh session at `context.now`."""
+        self.session = ScriptedSession(self, context.now)
+        yield self.session
+        self.session.alive.clear()

@@ -1,0 +1,408 @@
+"""Tuner: scheduler, backend, limits and observers put together into an experiment, and run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+import offbeat
+from offbeat import events as ev
+from offbeat import home as homes
+from offbeat.budget import Usage
+from offbeat.clock import Clock, SystemClock
+from offbeat.commits import Durability
+from offbeat.conductor import Conductor
+from offbeat.describe import build, describe
+from offbeat.driver import Driver, Options
+from offbeat.errors import BrokenPlugin, InvalidArgument, JournalError, OffbeatError, nearest
+from offbeat.journal import Journal, read_journal
+from offbeat.log import get_logger
+from offbeat.protocols import Backend, Scheduler
+from offbeat.registry import load
+from offbeat.session import Outcome, Session, running
+from offbeat.state import State
+from offbeat.stopping import Stopper, as_stopper
+
+UNCHANGED: Final[Any] = object()
+"""Default of arguments of `Tuner.resume`: what the experiment had last."""
+
+DEFAULT_OBSERVERS: Final = ("console", "csv")
+
+
+class Tuner:
+    """Runs many trials at once and decides what to try, what to stop and what to resume.
+
+    Args:
+        trial_backend: executes trials (`LocalBackend(entry_point=...)`).
+        scheduler: decides (`ASHA(config_space, metric=..., ...)`).
+        stop_criterion: when to end; a `StoppingCriterion`, `PlateauStopper`, combinations of them with `&` and `|`, or a
+            function of `offbeat.budget.Usage`. None: when the search space is exhausted.
+        n_workers: trials that run at once.
+        name: of the experiment, and of its folder; by default the script's name with date and time.
+        observers: names of plugins ("console", "csv", "jsonl") or objects with `handle(events)`. Default: console and csv
+            for `run`, csv alone for `arun` and `session`.
+        max_failures: failed trials allowed: a count, or a share of the ended trials as a float below 1 (judged from ten
+            ended trials on). None: no limit, except that a run ends when as many trials as there are workers (at least
+            three) have failed and none ever reported.
+        max_retries: how often a failed trial is started again before its failure counts.
+        asynchronous_scheduling: False: wait until all workers are free, then start a whole batch.
+        wait_trial_completion_when_stopping: let running trials end when the criterion is met, instead of ending them.
+        metadata: JSON to keep with the experiment.
+        home: folder of experiments instead of `$OFFBEAT_HOME` or `~/offbeat`.
+        grace: seconds between asking a trial to end and making it end.
+        durability: see `offbeat.commits.Committer`; default "commit" for real trials, "batch" for simulated ones.
+        proposal_deadline, blocked_after: see `offbeat.driver.Options`.
+
+    Raises:
+        InvalidArgument: an argument cannot work, or one that it lacks.
+    """
+
+    def __init__(
+        self,
+        trial_backend: Backend,
+        scheduler: Scheduler,
+        stop_criterion: Any = None,
+        n_workers: int = 4,
+        *,
+        name: str | None = None,
+        observers: Sequence[Any] | None = None,
+        max_failures: int | float | None = None,
+        max_retries: int = 0,
+        asynchronous_scheduling: bool = True,
+        wait_trial_completion_when_stopping: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+        home: str | os.PathLike[str] | None = None,
+        grace: float = 10.0,
+        durability: Durability | None = None,
+        proposal_deadline: float = 600.0,
+        blocked_after: float | None = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        _check_has(trial_backend, "trial_backend", "offbeat.backends", ("open", "time"))
+        _check_has(scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed"))
+        if not grace >= 0:
+            raise InvalidArgument(f"grace={grace!r}: give a number of seconds, 0 or more.")
+        self.trial_backend = trial_backend
+        self.scheduler = scheduler
+        self.stopper: Stopper | None = as_stopper(stop_criterion) if stop_criterion is not None else None
+        self.limits = checked_limits(
+            ev.Limits(
+                n_workers=n_workers,
+                max_failures=max_failures,
+                max_retries=max_retries,
+                asynchronous=asynchronous_scheduling,
+                wait_for_trials=wait_trial_completion_when_stopping,
+            )
+        )
+        self.metadata = _checked_metadata(metadata)
+        self._clock = clock or SystemClock()
+        self.name = homes.checked_name(name) if name is not None else self._default_name()
+        self.folder = homes.ExperimentFolder(homes.root(home) / self.name)
+        self._observers = observers
+        self._options = Options(
+            durability=durability or ("commit" if trial_backend.time == "real" else "batch"),
+            grace=grace,
+            proposal_deadline=proposal_deadline,
+            blocked_after=blocked_after,
+        )
+        self.grace = grace
+        self._resuming = False
+        self._changed: set[str] = set()
+        self._used = False
+
+    def _default_name(self) -> str:
+        stem = str(getattr(self.trial_backend, "default_name", "experiment"))
+        stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in stem).strip("-") or "experiment"
+        moment = datetime.fromtimestamp(self._clock.wall(), timezone.utc)
+        return homes.checked_name(f"{stem[:60]}-{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}")
+
+    @classmethod
+    def resume(
+        cls,
+        name: str,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        trial_backend: Backend | None = None,
+        scheduler: Scheduler | None = None,
+        stop_criterion: Any = UNCHANGED,
+        n_workers: int = UNCHANGED,
+        max_failures: int | float | None = UNCHANGED,
+        max_retries: int = UNCHANGED,
+        wait_trial_completion_when_stopping: bool = UNCHANGED,
+        observers: Sequence[Any] | None = None,
+        grace: float = 10.0,
+        durability: Durability | None = None,
+        proposal_deadline: float = 600.0,
+        blocked_after: float | None = 30.0,
+        clock: Clock | None = None,
+    ) -> Tuner:
+        """A tuner that goes on with an experiment, from its last event; call `run`, `arun` or `session` on it.
+
+        Unfinished trials go on from their checkpoints as their next attempt. Limits that are passed replace the recorded
+        ones from here on (a `limits-changed` event). `trial_backend` and `scheduler` are needed only where the journal
+        could not describe them.
+
+        Raises:
+            ExperimentNotFound, JournalDamaged, JournalTooNew: nothing was changed.
+            InvalidArgument: a component has to be passed again, or is of another kind than the recorded one.
+        """
+        folder = homes.find(name, home)
+        spec = recorded_spec(folder)
+        tuner = cls(
+            trial_backend if trial_backend is not None else _rebuilt(spec.backend, "trial_backend"),
+            scheduler if scheduler is not None else _rebuilt(spec.scheduler, "scheduler"),
+            n_workers=spec.limits.n_workers,
+            name=folder.name,
+            observers=observers,
+            home=folder.path.parent,
+            grace=grace,
+            durability=durability,
+            proposal_deadline=proposal_deadline,
+            blocked_after=blocked_after,
+            clock=clock,
+        )
+        for component, recorded in ((trial_backend, spec.backend), (scheduler, spec.scheduler)):
+            if component is not None:
+                _check_same(component, recorded)
+        changes = {
+            "n_workers": n_workers,
+            "max_failures": max_failures,
+            "max_retries": max_retries,
+            "wait_for_trials": wait_trial_completion_when_stopping,
+        }
+        changes = {field: value for field, value in changes.items() if value is not UNCHANGED}
+        checked_limits(msgspec.structs.replace(spec.limits, **changes))
+        tuner._resuming = True
+        tuner._changes = changes
+        tuner._changed = {"stop_criterion"} if stop_criterion is not UNCHANGED else set()
+        tuner.stopper = as_stopper(stop_criterion) if stop_criterion not in (UNCHANGED, None) else None
+        return tuner
+
+    _changes: Mapping[str, Any] = {}
+
+    # --- ways to run
+
+    def run(self) -> Outcome:
+        """Runs the session in a thread of its own while the caller waits: in scripts, notebooks, any thread.
+
+        The first Ctrl-C (or SIGTERM, SIGHUP, where they have no handler) stops within `grace`, the second at once; then
+        KeyboardInterrupt (or SystemExit with 128 + signal number) is raised, and the experiment can be resumed.
+
+        Raises:
+            OffbeatError: what the session failed with.
+        """
+        from offbeat.foreground import run_in_thread
+
+        return run_in_thread(self)
+
+    async def arun(self) -> Outcome:
+        """Runs the session on the caller's asyncio loop; nothing of the host is touched.
+
+        Cancelled, it stops within `grace`, cancelled again at once, and re-raises.
+        """
+        async with self.session() as session:
+            return await session.wait()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Runs the session while the block runs: `async with tuner.session() as session`."""
+        async with self.driving(("csv",)) as driver, running(driver) as session:
+            yield session
+
+    def best(self) -> Any:
+        """The best result so far, see `offbeat.results.Experiment.best`; works during and after the run."""
+        from offbeat.results import load as load_experiment
+
+        return load_experiment(self.folder).best()
+
+    # --- putting the parts together
+
+    @asynccontextmanager
+    async def driving(self, observers: Sequence[Any]) -> AsyncIterator[Driver]:
+        """The parts put together: an opened journal with everything folded, and the driver on top of it.
+
+        `running` starts it; most callers want `run`, `arun` or `session`.
+        """
+        if self._used:
+            raise InvalidArgument(f"This tuner has run already; go on with Tuner.resume({self.name!r}).")
+        watching = _observers(self._observers if self._observers is not None else observers)
+        self._used = True
+        # Reading a long journal takes seconds: a host's loop must not wait for it.
+        opened = asyncio.ensure_future(asyncio.to_thread(self._open_resumed if self._resuming else self._open_new))
+        try:
+            journal, conductor, limits, base = await asyncio.shield(opened)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                (await opened)[0].close()
+            raise
+        try:
+            yield Driver(
+                conductor,
+                journal,
+                self.trial_backend,
+                folder=self.folder,
+                clock=self._clock,
+                base=base,
+                host=self._host(),
+                observers=watching,
+                limits=limits,
+                options=self._options,
+            )
+        finally:
+            journal.close()
+
+    def _open_new(self) -> tuple[Journal, Conductor, None, float]:
+        objective = self.scheduler.objective
+        stop = describe(self.stopper, "offbeat.stoppers") if self.stopper is not None else None
+        spec = ev.ExperimentSpec(
+            name=self.name,
+            seed=self.scheduler.seed,
+            metrics=objective.metrics,
+            resource_attr=objective.resource_attr,
+            max_t=objective.max_t,
+            space=self.scheduler.space.to_json(),
+            scheduler=describe(self.scheduler, "offbeat.schedulers"),
+            backend=describe(self.trial_backend, "offbeat.backends"),
+            limits=msgspec.structs.replace(self.limits, stop_criterion=stop),
+            metadata=self.metadata,
+        )
+        for component in (spec.scheduler, spec.backend, stop):
+            if component is not None and component.options is None:
+                get_logger().warning(
+                    "the journal cannot describe a component; pass it again on resume",
+                    component=component.name,
+                    group=component.group,
+                )
+        return Journal.create(self.folder), Conductor(State(spec, self.scheduler, self.stopper), self.stopper), None, 0.0
+
+    def _open_resumed(self) -> tuple[Journal, Conductor, ev.Limits | None, float]:
+        spec = recorded_spec(self.folder)
+        state = State(spec, self.scheduler, self.stopper)
+        last = 0.0
+
+        def fold(event: ev.Event) -> None:
+            nonlocal last
+            last = event.at
+            state.fold(event)
+
+        journal = Journal.open(self.folder, fold)
+        try:
+            before = state.limits
+            if "stop_criterion" in self._changed:
+                stop = describe(self.stopper, "offbeat.stoppers") if self.stopper is not None else None
+            else:
+                stop = before.stop_criterion
+                self.stopper = _rebuilt(stop, "stop_criterion") if stop is not None else None
+            self.limits = checked_limits(msgspec.structs.replace(before, stop_criterion=stop, **self._changes))
+        except BaseException:
+            journal.close()
+            raise
+        watched = set(self.stopper.watched_metrics) if self.stopper is not None else set()
+        if not watched <= set(state.usage.metrics):
+            # Another criterion than before: what it reads of the past has to be gathered first.
+            state.usage = Usage(watched)
+            for entry in read_journal(self.folder):
+                state.usage.apply(entry.event)
+        return journal, Conductor(state, self.stopper), self.limits if self.limits != before else None, last
+
+    def _host(self) -> ev.Host:
+        return ev.Host(
+            wall_time=self._clock.wall(),
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            python=platform.python_version(),
+            offbeat=offbeat.__version__,
+        )
+
+
+def recorded_spec(folder: homes.ExperimentFolder) -> ev.ExperimentSpec:
+    """The specification at the head of a journal. Raises JournalError where there is none."""
+    for recorded in read_journal(folder):
+        if isinstance(recorded.event, ev.ExperimentOpened) and recorded.event.spec is not None:
+            return recorded.event.spec
+        break
+    raise JournalError(f"{folder.path} holds no experiment: its journal has no first event. Delete the folder.")
+
+
+def checked_limits(limits: ev.Limits) -> ev.Limits:
+    """The limits themselves. Raises InvalidArgument."""
+    workers, failures, retries = limits.n_workers, limits.max_failures, limits.max_retries
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InvalidArgument(f"n_workers={workers!r}: give a whole number from 1 up.")
+    if failures is not None and (
+        isinstance(failures, bool)
+        or not isinstance(failures, int | float)
+        or not failures >= 0
+        or (isinstance(failures, float) and failures >= 1)
+    ):
+        raise InvalidArgument(
+            f"max_failures={failures!r}: give a count (0, 1, 2 ...), a share of the ended trials as a float below 1, or None."
+        )
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise InvalidArgument(f"max_retries={retries!r}: give a whole number, 0 or more.")
+    return limits
+
+
+def _observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
+    """(name, observer) pairs; names are made unique, plugins are loaded and built."""
+    pairs: list[tuple[str, Any]] = []
+    for one in observers:
+        name = one if isinstance(one, str) else type(one).__name__
+        observer = load("offbeat.reporters", one)() if isinstance(one, str) else one
+        taken = {other for other, _ in pairs}
+        pairs.append((name if name not in taken else f"{name}-{len(pairs)}", observer))
+    return pairs
+
+
+def _check_has(component: object, argument: str, group: str, members: Sequence[str]) -> None:
+    if isinstance(component, type):
+        raise InvalidArgument(f"{argument}={component.__name__} is a class; pass an object: {component.__name__}(...).")
+    for member in members:
+        if not hasattr(component, member):
+            public = [name for name in dir(component) if not name.startswith("_")]
+            reason = f"it has no {member!r}. {nearest(member, public)}"
+            raise BrokenPlugin(group, f"{argument}={type(component).__name__}", reason)
+
+
+def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    plain = dict(metadata or {})
+    try:
+        return msgspec.json.decode(msgspec.json.encode(plain), type=dict[str, Any])
+    except (TypeError, OffbeatError, msgspec.MsgspecError) as error:
+        raise InvalidArgument(f"metadata has to be JSON: {error}") from None
+
+
+def _rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
+    try:
+        return build(description)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error} Pass it as {argument}=...") from None
+
+
+def _check_same(component: object, recorded: ev.ComponentDescription) -> None:
+    now = describe(component, recorded.group)
+    if now.name != recorded.name:
+        raise InvalidArgument(
+            f"The experiment was recorded with {recorded.name!r}, not {now.name!r} ({recorded.group}): the journal could not "
+            "be continued by it. Pass the same kind, or start a new experiment."
+        )
+    if recorded.fingerprint and now.fingerprint != recorded.fingerprint:
+        get_logger().warning("a component passed on resume has other code than the recorded one", component=now.name)
+
+
+def default_observers() -> Sequence[str]:
+    """What `run` tells people with."""
+    return DEFAULT_OBSERVERS
+
+
+__all__ = ["Outcome", "Path", "Session", "Tuner"]

@@ -1,0 +1,1 @@
+"""offbeat's own plugins, found through entry points like anybody else's."""

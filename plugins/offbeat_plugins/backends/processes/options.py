@@ -1,0 +1,43 @@
+"""How trials are started, as `LocalBackend` was told; checked and resolved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from offbeat.report import RANK_VARIABLES
+from offbeat_plugins.backends.command import ConfigAs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Everything about an attempt's process that is the same for all attempts.
+
+    Attributes:
+        base: argument list before the configuration.
+        cwd: working directory.
+        env: variables on top of the engine's own.
+        max_trial_time, max_silence: seconds, None for no limit.
+    """
+
+    base: tuple[str, ...]
+    cwd: str
+    config_as: ConfigAs = "flags"
+    env: Mapping[str, str] = field(default_factory=dict)
+    num_threads: int | None = None
+    max_trial_time: float | None = None
+    max_silence: float | None = None
+
+    def at(self, cwd: str) -> Options:
+        """The same in another working directory."""
+        return replace(self, cwd=cwd)
+
+    def unset(self) -> list[str]:
+        """Variables of the engine that would mislead a trial.
+
+        A trial is rank 0 of its own world, whatever rank the engine has in its; and another experiment's Reporter, in whose
+        trial this engine runs, is not this one's.
+        """
+        ranks = [name for name in RANK_VARIABLES if os.environ.get(name, "0") != "0" and name not in self.env]
+        return ["OFFBEAT_REPORTER", *ranks]

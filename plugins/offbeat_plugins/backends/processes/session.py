@@ -1,0 +1,321 @@
+"""An opened local backend: commands become orders to the supervisor, pipes and messages become signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal as signals
+from collections import deque
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from offbeat.protocols import Attempt, BackendContext
+from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Reported, Signal, StartTrial
+from offbeat.trial import TrialId
+from offbeat_plugins.backends.command import Unpassable, command, thread_limits
+from offbeat_plugins.backends.gpus import GpuPool, environment_for
+from offbeat_plugins.backends.processes import folders, tree
+from offbeat_plugins.backends.processes.attempt import Running
+from offbeat_plugins.backends.processes.link import Link
+from offbeat_plugins.backends.processes.options import Options
+from offbeat_plugins.backends.wire import Rejection
+
+UNDELIVERED: Final = 10_000
+"""Signals waiting for the engine, beyond which report pipes are left to fill up."""
+INTERRUPT_GRACE: Final = 0.5
+PATIENCE: Final = 40.0
+"""Seconds beyond the grace after which closing no longer waits for processes that cannot be killed."""
+
+
+def token(folder: Path) -> str:
+    """What the environment of every trial of this experiment begins its `OFFBEAT_TOKEN` with."""
+    return blake2b(os.fsencode(folder), digest_size=12).hexdigest() + ":"
+
+
+class LocalSession:
+    """What `LocalBackend.open` gives; see `offbeat.protocols.BackendSession`.
+
+    Attributes:
+        pids: process ids of the attempts' main processes, by trial, from their start until they have ended.
+    """
+
+    def __init__(self, options: Options, context: BackendContext, gpus: GpuPool) -> None:
+        self.pids: dict[TrialId, int] = {}
+        self._options = options
+        self._context = context
+        self._gpus = gpus
+        self._folder = Path(os.path.abspath(context.folder.path))  # noqa: PTH100 - resolve() would follow links
+        self._token = token(self._folder)
+        self._limits = thread_limits(options.num_threads, context.n_workers, {**os.environ, **options.env})
+        self._loop = asyncio.get_running_loop()
+        self._signals: deque[Signal] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._running: dict[int, Running] = {}
+        self._by_trial: dict[TrialId, Running] = {}
+        self._keys = 0
+        self._paused = False
+        self._broken = False
+        self._interrupted = False
+        self._gone: asyncio.Event = asyncio.Event()
+        self._deleting: ThreadPoolExecutor | None = None
+        self._link = Link(self._message, self._supervisor_died, self._nobody_left)
+
+    # --- the engine's side
+
+    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:  # noqa: ARG002 - the protocol's signature
+        """None: no trial outlives the engine that started it."""
+        return ()
+
+    def resize(self, n_workers: int) -> None:
+        """Trials that start from here on share the cores among so many."""
+        self._limits = thread_limits(self._options.num_threads, n_workers, {**os.environ, **self._options.env})
+
+    def submit(self, command: Command) -> None:
+        """Begins to carry out a command."""
+        if isinstance(command, StartTrial):
+            if not self._broken:
+                self._start(command)
+        elif isinstance(command, DeleteCheckpoints):
+            self._delete(command.trial)
+        else:
+            running = self._by_trial.get(command.trial)
+            if running is not None and running.start.attempt == command.attempt:
+                running.commanded = True
+                self._end(running, self._context.grace)
+
+    def receive_nowait(self) -> Sequence[Signal]:
+        """Signals that are there, oldest first."""
+        if not self._signals:
+            return ()
+        taken = list(self._signals)
+        self._signals.clear()
+        if self._paused:
+            self._paused = False
+            for running in self._running.values():
+                running.listen()
+        return taken
+
+    async def receive(self) -> Sequence[Signal]:
+        """Waits for at least one signal; cancelling it loses nothing."""
+        while not self._signals:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self.receive_nowait()
+
+    def interrupt(self) -> None:
+        """Ends all attempts at once: SIGTERM, half a second, SIGKILL. From any thread."""
+        self._interrupted = True
+        self._link.send_at_once({"op": "stop", "key": None, "grace": min(INTERRUPT_GRACE, self._context.grace)})
+
+    async def close(self) -> None:
+        """Ends what still runs, within the grace; cancelled meanwhile, at once. Leaves no process and no descriptor."""
+        cancelled: asyncio.CancelledError | None = None
+        for running in self._running.values():
+            running.commanded = True
+        self._link.send({"op": "stop", "key": None, "grace": self._context.grace})
+        patience = self._loop.call_later(self._context.grace + PATIENCE, self._nobody_left)
+        with anyio.CancelScope(shield=True):
+            while self._running:
+                try:
+                    await self._gone.wait()
+                except asyncio.CancelledError as again:
+                    cancelled = again
+                    self.interrupt()
+            patience.cancel()
+            try:
+                await self._link.close()
+            except asyncio.CancelledError as again:
+                cancelled = again
+            if self._broken:
+                # Shims may have been killed together with the supervisor; what they kept is found by its token.
+                await anyio.to_thread.run_sync(end_strays, self._folder)
+            if self._deleting is not None:
+                await anyio.to_thread.run_sync(self._deleting.shutdown)
+        self._wake()
+        if cancelled is not None:
+            raise cancelled
+
+    # --- starting and ending
+
+    def _start(self, start: StartTrial) -> None:
+        folder = self._folder / "trials" / str(int(start.trial)) / str(int(start.attempt))
+        try:
+            argv, env = command(self._options.base, start.config, self._options.config_as, str(folder / "config.json"))
+            reading, writing = os.pipe()
+        except (Unpassable, OSError) as problem:
+            self._push(Ended(start.trial, start.attempt, "failed", f"could not be started: {problem}"))
+            return
+        os.set_blocking(reading, False)
+        self._keys += 1
+        gpus = self._gpus.acquire()
+        running = Running(self._keys, start, reading, gpus, self._deliver, self._over_limit, self._options)
+        order = {
+            "op": "start",
+            "key": running.key,
+            "trial": int(start.trial),
+            "attempt": int(start.attempt),
+            "argv": argv,
+            "cwd": self._options.cwd,
+            "folder": str(folder),
+            "config": json.dumps(start.config),
+            "clean": start.attempt == 0 and not start.resume,
+            "donor": None if start.donor is None else str(self._checkpoints(start.donor)),
+            "grace": self._context.grace,
+            "unset": self._options.unset(),
+            "env": {**self._limits, **self._options.env, **env, **environment_for(gpus), **self._names(start)},
+        }
+        self._running[running.key] = self._by_trial[start.trial] = running
+        if not self._paused:
+            running.listen()
+        try:
+            self._link.send(order, writing)
+        except OSError as problem:
+            self._ended(running, {"error": f"could not be started: its configuration is too long ({problem})"})
+
+    def _names(self, start: StartTrial) -> dict[str, str]:
+        return {
+            "OFFBEAT_TRIAL": str(int(start.trial)),
+            "OFFBEAT_ATTEMPT": str(int(start.attempt)),
+            "OFFBEAT_SEED": str(int(start.seed)),
+            "OFFBEAT_GRACE": f"{self._context.grace:g}",
+            "OFFBEAT_TOKEN": f"{self._token}{int(start.trial)}:{int(start.attempt)}",
+        }
+
+    def _checkpoints(self, trial: TrialId) -> Path:
+        return self._folder / "trials" / str(int(trial)) / folders.CHECKPOINTS
+
+    def _end(self, running: Running, grace: float) -> None:
+        self._link.send({"op": "stop", "key": running.key, "grace": grace})
+
+    def _over_limit(self, running: Running, grace: float) -> None:
+        self._end(running, min(grace, self._context.grace))
+
+    def _delete(self, trial: TrialId) -> None:
+        if self._deleting is None:
+            self._deleting = ThreadPoolExecutor(1, "offbeat-delete")
+        self._deleting.submit(_remove, str(self._checkpoints(trial)))
+
+    # --- the trials' side
+
+    def _message(self, message: dict[str, Any]) -> None:
+        if "started" in message:
+            running = self._running.get(message["started"])
+            if running is not None:
+                self.pids[running.start.trial] = message["pid"]
+                running.started()
+        elif (running := self._running.get(message["ended"])) is not None:
+            self._ended(running, message)
+
+    def _ended(self, running: Running, message: dict[str, Any]) -> None:
+        running.close()
+        self._gpus.release(running.gpus)
+        del self._running[running.key]
+        start = running.start
+        if self._by_trial.get(start.trial) is running:
+            del self._by_trial[start.trial]
+            self.pids.pop(start.trial, None)
+        if not self._broken:
+            self._push(_end_of(running, message, self._interrupted))
+        if not self._running:
+            self._gone.set()
+
+    def _deliver(self, running: Running, outcome: Sequence[Reported | Rejection]) -> None:
+        """What one read of a report pipe brought."""
+        good = [one for one in outcome if type(one) is Reported]
+        if good:
+            running.heard()
+            if not self._broken:
+                self._signals += good
+        for one in outcome:
+            if type(one) is not Reported:
+                running.garbage.add(one)  # type: ignore[arg-type]
+        if running.garbage:
+            self._signals += running.show_garbage()
+        if len(self._signals) > UNDELIVERED and not self._paused:
+            self._paused = True
+            for other in self._running.values():
+                other.ignore()
+        self._wake()
+
+    def _supervisor_died(self) -> None:
+        self._broken = True
+        words = self._link.last_words()
+        reason = "the process that supervises the trials was killed; all trials were ended"
+        self._push(BackendBroken(f"{reason}: {words}" if words else reason))
+
+    def _nobody_left(self) -> None:
+        for running in list(self._running.values()):
+            running.close()
+            self._gpus.release(running.gpus)
+        self._running.clear()
+        self._by_trial.clear()
+        self.pids.clear()
+        self._gone.set()
+
+    def _push(self, signal: Signal) -> None:
+        self._signals.append(signal)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and self._signals:
+            waiter.set_result(None)
+
+
+def _end_of(running: Running, message: dict[str, Any], interrupted: bool) -> Ended:
+    trial, attempt = running.start.trial, running.start.attempt
+    detail = message.get("detail", "")
+    status = message.get("status")
+    how_it_ended = "it was not started" if status is None else _in_words(status)
+    if running.commanded:
+        return Ended(trial, attempt, "ended", how_it_ended, detail)
+    if message.get("lost"):
+        return Ended(trial, attempt, "lost", "the process that watched over it was killed")
+    if message.get("error"):
+        return Ended(trial, attempt, "failed", message["error"], detail)
+    if running.over_limit and message.get("asked"):
+        return Ended(trial, attempt, "failed", running.over_limit, detail)
+    if interrupted and message.get("asked"):
+        return Ended(trial, attempt, "ended", how_it_ended, detail)
+    if status == 0:
+        return Ended(trial, attempt, "finished")
+    return Ended(trial, attempt, "failed", how_it_ended, detail)
+
+
+def _in_words(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signals.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def _remove(path: str) -> None:
+    # A checkpoint that cannot be deleted costs room, never the run.
+    with contextlib.suppress(OSError):
+        folders.remove(path)
+
+
+def end_strays(folder: Path) -> int:
+    """Kills what an earlier session of this experiment left behind, and waits for its end; returns how many there were.
+
+    Only for the holder of the experiment's lock, with no trial of its own running. Not for the event loop.
+    """
+    count = 0
+    wanted = token(Path(os.path.abspath(folder))).encode()  # noqa: PTH100 - as above
+    while strays := tree.holding(wanted, {os.getpid(), os.getppid()}):
+        count += len(strays)
+        tree.kill_and_wait(strays)
+    return count

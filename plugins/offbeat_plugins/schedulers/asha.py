@@ -1,0 +1,307 @@
+"""Asynchronous successive halving (Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning").
+
+Two types. "stopping": a trial that reaches a rung is compared with those that were there before and goes on or is stopped.
+"promotion", the paper's: every trial pauses at each rung; a free worker resumes the best paused trial that is good enough,
+from the highest rung down, and starts a new one only if there is none. Brackets as in Hyperband (Li et al. 2017), drawn at
+random for each new trial.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Mapping, Sequence
+from inspect import isawaitable
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
+from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
+from offbeat.describe import described
+from offbeat.errors import InvalidArgument, nearest
+from offbeat.events import Event, Suggested, TrialResult
+from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
+from offbeat.registry import load
+from offbeat.seeds import Rows
+from offbeat.space import Space
+from offbeat.trial import Status, TrialId
+from offbeat_plugins.schedulers import rungs
+from offbeat_plugins.schedulers.rungs import Rule, Rung
+
+
+@described
+@explained
+class ASHA:
+    """Gives many configurations a little of the resource and the best ones more.
+
+    A report above a rung that was skipped (a script that reports every k epochs) counts at the highest rung that it has
+    passed; the rungs below stay without a value of that trial.
+
+    Args:
+        config_space: hyperparameters by name, or a Space.
+        metric, mode: name of the reported metric; "min" or "max".
+        resource_attr: name under which the script reports its progress, counted from 1; `time_attr` is the same.
+        max_resource_attr: name of the constant in `config_space` that tells the script how far to run. With it a script
+            ends by itself at each rung of the promotion type, and need not be killed.
+        max_t: highest resource level; else the constant `max_resource_attr`, else "epochs", "max_t" or "max_epochs".
+        type: "stopping" or "promotion".
+        grace_period, reduction_factor: rungs at grace_period * reduction_factor ** k below max_t.
+        rung_increment: rungs in equal steps from grace_period instead; rung_levels: an explicit list instead.
+        brackets: bracket b skips the b lowest rungs. rung_system_per_bracket: compare trials within their bracket only.
+        rule: "quantile": good enough are values up to the (level / next level) quantile of the rung, at two entries or
+            more; "paper": the best floor(n / reduction_factor) of n entries, nothing being judged while that is none.
+        searcher: name of a plugin in `offbeat.searchers`, or an object with its two methods.
+        points_to_evaluate, allow_duplicates: for a searcher given by name, see RandomSearcher.
+        random_seed: None chooses one, which the journal keeps.
+        nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
+
+    Once the space is exhausted and no trial is alive, the promotion type resumes the best paused trial of the highest rung
+    although it missed its cut, one at a time: paused trials alone never hold up a run that has budget left. The run ends
+    when every trial has reached max_t, or by its limits.
+
+    Raises InvalidArgument, InvalidSpace, UnknownPlugin.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any] | Space,
+        metric: str,
+        mode: Mode = "min",
+        *,
+        resource_attr: str | None = None,
+        time_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        type: Literal["stopping", "promotion"] = "stopping",  # noqa: A002 - the field's name for it
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        rung_increment: int | None = None,
+        rung_system_per_bracket: bool = False,
+        rule: Rule = "quantile",
+        searcher: str | Searcher = "random",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        allow_duplicates: bool = False,
+        random_seed: int | None = None,
+        nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
+    ) -> None:
+        self.space = Space.of(config_space)
+        resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
+        if resource is None:
+            raise InvalidArgument(
+                "ASHA needs resource_attr=: the name under which the training script reports its progress, as in "
+                "report(epoch=epoch + 1, ...) and resource_attr='epoch'."
+            )
+        top = highest_level(self.space, max_t, max_resource_attr)
+        if top is None:
+            raise InvalidArgument(
+                "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
+                "config_space and name it in max_resource_attr=."
+            )
+        self.objective = Objective.of(
+            metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
+        )
+        if len(self.objective.metrics) > 1:
+            raise InvalidArgument(f"metric={metric!r}: ASHA ranks trials by one metric; MOASHA takes several.")
+        if type not in ("stopping", "promotion"):
+            raise InvalidArgument(f"type={type!r} is not valid. {nearest(str(type), ('stopping', 'promotion'))}")
+        if rule not in ("quantile", "paper"):
+            raise InvalidArgument(f"rule={rule!r} is not valid. {nearest(str(rule), ('quantile', 'paper'))}")
+        self.seed = seed_or_fresh(random_seed)
+        self.recorded_arguments = {"random_seed": self.seed}
+
+        self._metric = self.objective.metrics[0].name
+        self._minimise = self.objective.metrics[0].mode == "min"
+        self._promotes = type == "promotion"
+        self._tells_maximum = max_resource_attr is not None
+        self._max_t = top
+        self._levels = rungs.rung_levels(
+            top,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            rung_increment=rung_increment,
+            levels=rung_levels,
+        )
+        #: Level of each rung, then max_t: where a trial is looked at next.
+        self._milestones = (*self._levels, top)
+        shares = rungs.bracket_shares(self._milestones, brackets)
+        self._bracket_ends = tuple(accumulate(shares))[:-1]
+        self._bracket_rows: tuple[int, Rows] | None = None
+        #: One list of rungs that all brackets share, or one for each bracket.
+        self._systems = [
+            [Rung(level, above, rule) for level, above in pairwise(self._milestones)]
+            for _ in range(brackets if rung_system_per_bracket else 1)
+        ]
+        self._from_the_top = [
+            rung for same_level in reversed(list(zip(*self._systems, strict=True))) for rung in same_level
+        ]
+
+        self._searcher: Searcher = (
+            load("offbeat.searchers", searcher)(
+                self.space, self.objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
+            )
+            if isinstance(searcher, str)
+            else searcher
+        )
+        #: Trial -> resource level at which it is looked at next; the only look-up on a plain result.
+        self._due: dict[TrialId, int] = {}
+        self._bracket: dict[TrialId, int] = {}
+        #: Paused trials that were not promoted yet, where they wait and with which value.
+        self._waiting: dict[TrialId, tuple[Rung, float]] = {}
+        self._alive: set[TrialId] = set()
+
+    # --- observe: the fold
+
+    def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
+        """Decides on a result that has reached a rung or max_t; lets all others pass."""
+        if event.__class__ is TrialResult:
+            if event.resource < self._due[event.trial]:  # type: ignore[attr-defined]
+                return ()
+            decision = self._reached(event)  # type: ignore[arg-type]
+            self._searcher.observe(event, ledger)
+            return (decision,)
+        if event.__class__ is Suggested:
+            self._suggested(event)  # type: ignore[arg-type]
+        elif (trial := getattr(event, "trial", None)) is not None:
+            self._follow(trial, ledger[trial].status)
+        self._searcher.observe(event, ledger)
+        return ()
+
+    def _suggested(self, event: Suggested) -> None:
+        trial = event.trial
+        if event.kind == "nothing":
+            return
+        self._alive.add(trial)
+        if event.kind == "start":
+            bracket = self._bracket[trial] = int(event.tags.get("bracket", 0))
+            self._due[trial] = self._milestones[bracket]
+        else:
+            self._forget(trial)
+
+    def _follow(self, trial: TrialId, status: Status) -> None:
+        """A trial that has ended is never promoted; its entries stay, since they are true."""
+        if status.ended:
+            self._forget(trial)
+            self._due.pop(trial, None)
+        if status.ended or status is Status.PAUSED:
+            self._alive.discard(trial)
+
+    def _forget(self, trial: TrialId) -> None:
+        rung, value = self._waiting.pop(trial, (None, 0.0))
+        if rung is not None:
+            rung.waiting.remove(value, trial)
+
+    def _reached(self, event: TrialResult) -> Decision:
+        trial, resource = event.trial, event.resource
+        value: float = event.metrics[self._metric] if self._minimise else -event.metrics[self._metric]
+        index = bisect_right(self._levels, resource) - 1
+        # What is due now was not recorded yet; after the last rung only max_t is left.
+        due = self._due[trial]
+        self._due[trial] = self._milestones[index + 1]
+        rung: Rung | None = None
+        if index >= 0 and self._levels[index] >= due:
+            rung = self._system(trial)[index]
+            rung.entries.add(value, trial)
+        if resource >= self._max_t or rung is None:
+            return Stop(trial, "reached max_t")
+        better, cut, size = rung.better_than(value), rung.cut(), len(rung.entries)
+        if self._promotes:
+            rung.waiting.add(value, trial)
+            self._waiting[trial] = (rung, value)
+            return Pause(trial, standing(rung.level, better, size, cut))
+        if cut == 0:
+            return Continue(trial, f"rung {rung.level}: {ordinal(better + 1)} of {size}, too few to judge")
+        answer = Continue if better < cut else Stop
+        return answer(trial, standing(rung.level, better, size, cut))
+
+    def _system(self, trial: TrialId) -> list[Rung]:
+        return self._systems[self._bracket[trial] if len(self._systems) > 1 else 0]
+
+    # --- propose: reads the fold
+
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | None | Awaitable[Proposal | None]:
+        """Resumes a trial that is good enough (promotion), else starts a new one; None if there is neither."""
+        if self._promotes and (resumed := self._promotion(ledger)) is not None:
+            return resumed
+        if not request.may_start:
+            return None
+        config = self._searcher.propose(request, ledger)
+        if isawaitable(config):
+            return self._later(config, request, ledger)
+        return self._start(config, request, ledger)  # type: ignore[arg-type]
+
+    async def _later(
+        self, config: Awaitable[dict[str, Any] | None], request: ProposalRequest, ledger: LedgerView
+    ) -> Proposal | None:
+        return self._start(await config, request, ledger)
+
+    def _promotion(self, ledger: LedgerView) -> Resume | None:
+        for rung in self._from_the_top:
+            for value, trial in rung.promotable():
+                # A trial whose process is still ending is taken at a later request.
+                if ledger[trial].status is Status.PAUSED:
+                    why = standing(rung.level, rung.better_than(value), len(rung.entries), rung.cut())
+                    return Resume(trial=trial, until=rung.next_level, why=why)
+        return None
+
+    def _start(self, config: dict[str, Any] | None, request: ProposalRequest, ledger: LedgerView) -> Proposal | None:
+        if config is None:
+            return self._last_resort(ledger)
+        bracket = self._draw_bracket(request)
+        if self._promotes:
+            until: int | None = self._milestones[bracket]
+        else:
+            until = self._max_t if self._tells_maximum else None
+        return Start(config=config, until=until, tags={"bracket": bracket})
+
+    def _last_resort(self, ledger: LedgerView) -> Resume | None:
+        """No new configuration is left. What is alive may still decide which trial deserves to go on; else the best does."""
+        if self._alive:
+            return None
+        for rung in self._from_the_top:
+            for trial in rung.waiting.trials:
+                if ledger[trial].status is Status.PAUSED:
+                    why = f"rung {rung.level}: the best of the paused trials, since no configuration is left to try"
+                    return Resume(trial=trial, until=rung.next_level, why=why)
+        return None
+
+    def _draw_bracket(self, request: ProposalRequest) -> int:
+        if not self._bracket_ends:
+            return 0
+        if self._bracket_rows is None or self._bracket_rows[0] != request.seed:
+            self._bracket_rows = (request.seed, Rows(request.seed, "asha-bracket", 1))
+        return bisect_right(self._bracket_ends, self._bracket_rows[1].row(request.number)[0])
+
+    # --- for people
+
+    def rung_table(self) -> list[dict[str, Any]]:
+        """The rungs from the lowest up, for `offbeat explain`.
+
+        Each is {"level", "system" (bracket, if each has rungs of its own, else 0), "entries": [(value, trial), ...] best
+        first, "cut": how many of them are good enough (0: too few to judge), "waiting": paused trials, best first}.
+        """
+        sign = 1 if self._minimise else -1
+        return [
+            {
+                "level": rung.level,
+                "system": system,
+                "entries": [(sign * v, t) for v, t in zip(rung.entries.values, rung.entries.trials, strict=True)],
+                "cut": rung.cut(),
+                "waiting": list(rung.waiting.trials),
+            }
+            for system, column in enumerate(self._systems)
+            for rung in column
+        ]
+
+
+def standing(level: int, better: int, size: int, cut: int) -> str:
+    """Where a trial stands at a rung: `rung 9: 7th of 9, cut at 3`."""
+    return f"rung {level}: {ordinal(better + 1)} of {size}, cut at {cut}"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th ... 11th ... 21st."""
+    last = number % 10
+    if not 1 <= last <= 3 or number % 100 - last == 10:
+        return f"{number}th"
+    return f"{number}{('st', 'nd', 'rd')[last - 1]}"

@@ -1,0 +1,194 @@
+"""Rungs of successive halving: levels, what is recorded at them, and who is good enough to go on.
+
+Sources: Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning" (ASHA), for the paper's rule; the quantile
+rule is that of the asynchronous Hyperband in common use. Inside, lower is better: callers flip the sign for "max", so that
+mirrored data gives mirrored decisions to the last bit.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from math import isfinite, isinf
+from typing import Final, Literal, TypeAlias
+
+from offbeat.arguments import require_count
+from offbeat.errors import InvalidArgument
+from offbeat.trial import TrialId
+
+Rule: TypeAlias = Literal["quantile", "paper"]
+
+SMALLEST_FACTOR: Final = 1.1
+"""Below this, neighbouring rungs compare nearly the same values."""
+
+
+def rung_levels(
+    max_t: int,
+    *,
+    grace_period: int = 1,
+    reduction_factor: float = 3,
+    rung_increment: int | None = None,
+    levels: Sequence[int] | None = None,
+) -> tuple[int, ...]:
+    """Increasing resource levels below `max_t` at which trials are compared.
+
+    An explicit list `levels` (at least two; a last one equal to `max_t` is dropped) wins over equal steps of
+    `rung_increment` from `grace_period`, which win over the geometric `round(grace_period * reduction_factor ** k)`.
+    Raises InvalidArgument.
+    """
+    if levels is not None:
+        return _explicit(levels, max_t)
+    require_count("grace_period", grace_period)
+    if grace_period >= max_t:
+        raise InvalidArgument(
+            f"grace_period={grace_period} leaves no rung below max_t={max_t}, so that no trial would ever be compared: "
+            "choose a smaller grace_period, or RandomSearch."
+        )
+    if rung_increment is not None:
+        require_count("rung_increment", rung_increment)
+        return tuple(range(grace_period, max_t, rung_increment))
+    if (
+        isinstance(reduction_factor, bool)
+        or not isinstance(reduction_factor, int | float)
+        or not isfinite(reduction_factor)
+        or reduction_factor < SMALLEST_FACTOR
+    ):
+        raise InvalidArgument(
+            f"reduction_factor={reduction_factor!r}: give a number from {SMALLEST_FACTOR} up; 3 is usual."
+        )
+    found: list[int] = []
+    steps = 0
+    while (level := round(grace_period * reduction_factor**steps)) < max_t:
+        # A small factor rounds to the same level twice (1, 1.2, 1.44 ...).
+        if not found or level > found[-1]:
+            found.append(level)
+        steps += 1
+    return tuple(found)
+
+
+def _explicit(levels: Sequence[int], max_t: int) -> tuple[int, ...]:
+    given = list(levels)
+    for level in given:
+        require_count("rung_levels (each)", level)
+    if len(given) < 2 or any(low >= high for low, high in zip(given, given[1:], strict=False)):
+        raise InvalidArgument(
+            f"rung_levels={given!r}: give at least two whole numbers, each larger than the one before."
+        )
+    if given[-1] > max_t:
+        raise InvalidArgument(
+            f"rung_levels={given!r} goes beyond max_t={max_t}: raise max_t or drop the levels above it."
+        )
+    return tuple(given[:-1] if given[-1] == max_t else given)
+
+
+def bracket_shares(levels: Sequence[int], brackets: int) -> tuple[float, ...]:
+    """Probability of each bracket b, proportional to S / ((S - b) r_b); bracket b skips the b lowest rungs.
+
+    levels: all S resource levels r_0, r_1 ..., `max_t` as the last. The weights are the shares of starts that Hyperband
+    (Li et al. 2017) gives its brackets. Raises InvalidArgument for more than S brackets.
+    """
+    require_count("brackets", brackets)
+    size = len(levels)
+    if brackets > size:
+        raise InvalidArgument(f"brackets={brackets}: with rungs at {list(levels[:-1])} there can be at most {size}.")
+    weights = [size / ((size - b) * levels[b]) for b in range(brackets)]
+    total = sum(weights)
+    return tuple(weight / total for weight in weights)
+
+
+class Ranking:
+    """Trials by value, best (lowest) first, equal values in order of arrival. Insertion keeps the order: nothing is sorted.
+
+    Attributes:
+        values, trials: parallel lists; read, never changed by others.
+    """
+
+    __slots__ = ("trials", "values")
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.trials: list[TrialId] = []
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def add(self, value: float, trial: TrialId) -> None:
+        """Takes in a trial, behind those of the same value."""
+        place = bisect_right(self.values, value)
+        self.values.insert(place, value)
+        self.trials.insert(place, trial)
+
+    def place(self, value: float, trial: TrialId) -> int:
+        """How many trials rank before this one, earlier ones of the same value included. ValueError if it is not there."""
+        return self.trials.index(trial, bisect_left(self.values, value))
+
+    def remove(self, value: float, trial: TrialId) -> None:
+        """Takes a trial out; nothing happens if it is not there."""
+        low = bisect_left(self.values, value)
+        for place in range(low, bisect_right(self.values, value, low)):
+            if self.trials[place] == trial:
+                del self.values[place], self.trials[place]
+                return
+
+
+def linear_quantile(ordered: Sequence[float], q: float) -> float:
+    """The q-quantile of increasing values, bit for bit as `numpy.quantile(..., method="linear")` has it."""
+    position = q * (len(ordered) - 1)
+    below = int(position)
+    low = ordered[below]
+    share = position - below
+    if share == 0.0:
+        return low
+    high = ordered[below + 1]
+    step = high - low
+    if isinf(step):
+        return low * (1.0 - share) + high * share
+    # NumPy interpolates from the nearer end.
+    return low + step * share if share < 0.5 else high - step * (1.0 - share)
+
+
+class Rung:
+    """What trials had reached at one resource level, and the cut between those that go on and those that do not.
+
+    Args:
+        level: the resource level; next_level: the one above, `max_t` for the top rung.
+        rule: "quantile": a trial goes on if its value is not above the `level / next_level` quantile of all values so far,
+            its own included; one entry alone is not judged. "paper": the best `floor(n * level / next_level)` of n entries
+            go on, i.e. floor(n / reduction_factor); as long as that is none, nothing is judged.
+    """
+
+    __slots__ = ("entries", "level", "next_level", "quantile", "rule", "waiting")
+
+    def __init__(self, level: int, next_level: int, rule: Rule = "quantile") -> None:
+        self.level = level
+        self.next_level = next_level
+        self.quantile = level / next_level
+        self.rule = rule
+        self.entries = Ranking()
+        self.waiting = Ranking()
+
+    def cut(self) -> int:
+        """How many of the entries are good enough, ties with the last of them included; 0: too few entries to judge."""
+        values = self.entries.values
+        if self.rule == "paper":
+            # Whole numbers: n * (1/3) may fall short of the integer that it should be.
+            return len(values) * self.level // self.next_level
+        if len(values) < 2:
+            return 0
+        return bisect_right(values, linear_quantile(values, self.quantile))
+
+    def better_than(self, value: float) -> int:
+        """How many entries are strictly better."""
+        return bisect_left(self.entries.values, value)
+
+    def promotable(self) -> Iterator[tuple[float, TrialId]]:
+        """Waiting trials that meet the cut, best first.
+
+        Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
+        """
+        cut = self.cut()
+        for value, trial in zip(self.waiting.values, self.waiting.trials, strict=True):
+            rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)
+            if rank >= cut:
+                return
+            yield value, trial

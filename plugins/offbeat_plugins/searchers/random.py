@@ -1,0 +1,108 @@
+"""Independent random configurations (Bergstra & Bengio 2012), each at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any, Final
+
+from offbeat.events import Event, Suggested
+from offbeat.protocols import LedgerView, Objective, ProposalRequest
+from offbeat.seeds import Rows
+from offbeat.space import Seen, Space
+
+REDRAWS: Final = 50
+"""Draws for one suggestion before the space counts as nearly exhausted."""
+
+ENUMERABLE: Final = 10_000
+"""Spaces up to this size are listed when redrawing does not help, so that really every configuration is used."""
+
+
+class RandomSearcher:
+    """Initial points first, then one draw from each domain's own distribution per suggestion.
+
+    Args:
+        space: what to draw from.
+        objective: not looked at; every searcher is given it.
+        points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
+        allow_duplicates: a configuration may come again. Otherwise whatever was suggested once, failed trials included, is
+            not suggested again, and an exhausted space answers None.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective | None = None,  # noqa: ARG002 - see above
+        *,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        self._space = space
+        self._initial = space.initial_configs(points_to_evaluate)
+        self._distinct = not allow_duplicates
+        self._seen = Seen(space)
+        self._suggested = 0
+        # Caches, not state: both follow from the request and from what was seen.
+        self._rows: tuple[int, Rows] | None = None
+        self._rest: list[dict[str, Any]] | None = None
+
+    def propose(self, request: ProposalRequest, ledger: LedgerView | None = None) -> dict[str, Any] | None:  # noqa: ARG002
+        """The next configuration; None once there is no new one."""
+        if self._suggested < len(self._initial):
+            return dict(self._initial[self._suggested])
+        if self._rows is None or self._rows[0] != request.seed:
+            self._rows = (request.seed, Rows(request.seed, "random-search", self._space.width))
+        rows, space, seen = self._rows[1], self._space, self._seen
+        config = space.from_units(rows.row(request.number))
+        if not self._distinct or config not in seen:
+            return config
+        if seen.exhausted:
+            return None
+        for retry in range(1, REDRAWS + 1):
+            config = space.from_units(rows.row(request.number, retry))
+            if config not in seen:
+                return config
+        if space.size is None or space.size > ENUMERABLE:
+            return None
+        left = [config for config in self._unseen() if config not in seen]
+        # The redraws used up their rows; this one picks among all that are left with equal chances.
+        place = rows.row(request.number, REDRAWS + 1)[0]
+        return dict(left[int(place * len(left))]) if left else None
+
+    def observe(self, event: Event, ledger: LedgerView | None = None) -> None:  # noqa: ARG002
+        """Remembers what was suggested; everything else passes."""
+        if type(event) is Suggested and event.kind == "start":
+            self._suggested += 1
+            if event.config is not None:
+                self._seen.add(event.config)
+
+    def _unseen(self) -> list[dict[str, Any]]:
+        """Configurations that had not been seen when this was first called, in the order of the space."""
+        if self._rest is None:
+            domains = self._space.domains
+            values = [values_of(domain.sampler()) for domain in domains.values()]
+            configs = (dict(zip(domains, combination, strict=True)) for combination in product(*values))
+            self._rest = [config for config in configs if config not in self._seen]
+        return self._rest
+
+
+def values_of(draw: Callable[[float], Any]) -> list[Any]:
+    """All values of a finite domain: `draw` maps [0, 1) to them in order, each to one interval.
+
+    Found by halving, so that a domain has to know nothing about being listed.
+    """
+    top = 1.0 - 2.0**-53
+    found = [draw(0.0)]
+    pending = [(0.0, found[0], top, draw(top))]
+    while pending:
+        low, first, high, last = pending.pop()
+        if first == last:
+            continue
+        middle = low + (high - low) / 2
+        if not low < middle < high:
+            found.append(last)
+            continue
+        between = draw(middle)
+        # The lower half is looked at first: values come out in order.
+        pending += [(middle, between, high, last), (low, first, middle, between)]
+    return found

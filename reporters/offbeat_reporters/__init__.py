@@ -1,0 +1,1 @@
+"""Observers that come with offbeat: each one class, found by its entry point in the group `offbeat.reporters`."""

@@ -5,7 +5,7 @@ Public names are resolved when used, so that `import offbeat` loads nothing beyo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+TYPE_CHECKING = False  # type checkers take it for True; importing `typing` for it would cost a third of the import
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from offbeat.tuner import Outcome as Outcome
     from offbeat.tuner import Tuner as Tuner
 
-_HOMES: Final = {
+_HOMES = {
     "Continue": ("offbeat.decisions", "Continue"),
     "Objective": ("offbeat.protocols", "Objective"),
     "OffbeatError": ("offbeat.errors", "OffbeatError"),

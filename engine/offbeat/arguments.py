@@ -56,7 +56,7 @@ MAX_T_NAMES: Final = ("epochs", "max_t", "max_epochs")
 """Constants of a search space that are taken for the highest resource level, in this order."""
 
 
-class UnknownArgument(InvalidArgument, TypeError):
+class UnknownArgument(InvalidArgument, TypeError):  # noqa: N818 - named like the rest of its family
     """A constructor was given an argument that it does not have.
 
     Attributes:
@@ -114,7 +114,7 @@ def require_count(name: str, value: object) -> None:
 
 
 def one_name(value: str | None, alias: str | None, *, name: str, alias_name: str) -> str | None:
-    """The value of an argument that has a second name. Raises InvalidArgument if both are given, or for an empty text."""
+    """The value of an argument with a second name. Raises InvalidArgument if both are given, or for an empty name."""
     if value is not None and alias is not None and value != alias:
         raise InvalidArgument(f"{name}={value!r} and {alias_name}={alias!r} mean the same argument: give one of them.")
     chosen = alias if value is None else value
@@ -133,8 +133,8 @@ def highest_level(space: Space, max_t: int | None, max_resource_attr: str | None
     if max_resource_attr is not None and max_resource_attr not in constants and max_resource_attr not in domains:
         hint = nearest(max_resource_attr, [*constants, *domains])
         raise InvalidArgument(
-            f"max_resource_attr={max_resource_attr!r} is not in config_space. {hint} It names the constant by which the "
-            f"training script is told how far to run, as in config_space = {{..., {max_resource_attr!r}: 81}}."
+            f"max_resource_attr={max_resource_attr!r} is not in config_space. {hint} It names the constant by which "
+            f"the training script is told how far to run, as in config_space = {{..., {max_resource_attr!r}: 81}}."
         )
     if max_t is not None:
         require_count("max_t", max_t)

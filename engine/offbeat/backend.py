@@ -1,6 +1,6 @@
 """The backends that come with offbeat, under their class names; each is loaded when it is used.
 
-They are found through their entry points like anybody's; a stranger's backend is `offbeat.registry.load("backends", name)`.
+They are found through their entry points like anybody's; `offbeat.registry.load("backends", name)` gives a stranger's.
 """
 
 from __future__ import annotations

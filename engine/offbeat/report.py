@@ -12,7 +12,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Final
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING costs the import of typing, more than all of this file
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 LINE_LIMIT: Final = 64 * 1024
 """Bytes of a report line, newline included."""
@@ -64,12 +67,8 @@ class Reporter:
         price_per_hour: float | None = None,
         instance_count: int | None = None,
     ) -> None:
-        # Encoding is needed at the first report; loaded here it does not delay that one.
-        import json
-
         self.blocked = 0
         self.dropped = 0
-        self._encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
         self._add_time = add_time
         self._timeout = _amount("timeout", timeout)
         price = _amount("price_per_hour", price_per_hour, "OFFBEAT_PRICE_PER_HOUR") if add_cost else None
@@ -105,7 +104,7 @@ class Reporter:
             self._iteration += 1
             _print(_for_people(metrics, elapsed))
             return
-        text = self._encode(values)
+        text = _encoded(values)
         head = f'{{"v":1,"trial":{self._trial},"attempt":{self._attempt},"seq":{self._iteration},"metrics":'
         line = f"{head}{text}}}\n".encode()
         if len(line) > LINE_LIMIT:
@@ -253,6 +252,10 @@ def _plain(name: str, value: Any) -> float | int | str:
         raise ValueError(
             f"The name {name!r} cannot be reported: names that begin with 'st_' are offbeat's own. Choose another."
         )
+    if not name or not name.isascii():
+        if not name:
+            raise ValueError("A metric with an empty name cannot be reported.")
+        _text(name, name)
     kind = type(value)
     if kind is not float and kind is not int and kind is not str and kind is not bool:
         value = _converted(name, value)
@@ -278,9 +281,11 @@ def _converted(name: str, value: Any) -> Any:
             raise TypeError(
                 f"The value of {name!r} is a {type(value).__name__} that is not a single number ({error})."
             ) from None
-    for base in (bool, int, float, str):
+    if isinstance(value, str):
+        return str.__str__(value)  # an enumeration's own str() would give its name
+    for base in (bool, int, float):
         if isinstance(value, base):
-            return base(value) if base is not str else str.__str__(value)
+            return base(value)
     raise TypeError(
         f"The value of {name!r} is a {type(value).__name__}; report numbers, text or booleans, one name each."
     )
@@ -292,6 +297,29 @@ def _text(name: str, value: str) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"The text of {name!r} is not valid Unicode (a lone surrogate) and cannot be sent.") from None
     return value
+
+
+def _encoded(values: dict[str, Any]) -> str:
+    """A flat table as JSON; the json module is loaded only for text that has to be escaped."""
+    parts: list[str] = []
+    for name, value in values.items():
+        kind = type(value)
+        if kind is bool:
+            text = "true" if value else "false"
+        elif kind is float or kind is int:
+            text = repr(value)
+        else:
+            text = _quoted(value)
+        parts.append(f"{_quoted(name)}:{text}")
+    return f"{{{','.join(parts)}}}"
+
+
+def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    import json
+
+    return json.dumps(text)
 
 
 def _amount(name: str, value: float | None, variable: str = "") -> Any:

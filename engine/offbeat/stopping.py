@@ -37,7 +37,9 @@ class Stopper(Protocol):
     """
 
     @property
-    def watched_metrics(self) -> Collection[str]: ...
+    def watched_metrics(self) -> Collection[str]:
+        """See the attributes."""
+        ...
 
     def verdict(self, usage: Usage) -> Verdict:
         """Asked after every event: has to be fast and to depend on `usage` alone."""
@@ -67,7 +69,8 @@ def as_stopper(criterion: Criterion) -> Stopper:
     if callable(criterion):
         return Condition(criterion)
     raise InvalidArgument(
-        f"stop_criterion={criterion!r}: give StoppingCriterion(...), criteria combined with & and |, or a function of the usage."
+        f"stop_criterion={criterion!r}: give StoppingCriterion(...), criteria combined with & and |, or a function "
+        "that takes a Usage and answers True when the run shall end."
     )
 
 
@@ -113,7 +116,7 @@ class Condition(_Operators):
             return ""
         return f"{getattr(self._function, '__name__', type(self._function).__name__)} is true"
 
-    def next_time(self, usage: Usage) -> float | None:  # noqa: ARG002
+    def next_time(self, usage: Usage) -> float | None:
         """None: a function is asked after events, not at times."""
         return None
 
@@ -168,11 +171,10 @@ class StoppingCriterion(_Operators):
     """Ends the run as soon as one of the limits that are set is reached; at least one has to be.
 
     Args:
-        max_wallclock_time: seconds on the experiment's clock, i.e. running time of all its sessions (simulated time in a
-            simulation).
+        max_wallclock_time: seconds on the experiment's clock, i.e. running time of all its sessions, or simulated time.
         max_num_evaluations: results reported.
-        max_num_trials_started: trials started. The only limit that cuts nothing off: once so many are started no new one
-            is, and those that run may end; paused ones may still be resumed.
+        max_num_trials_started: trials started. The only limit that cuts nothing off: once so many are started no new
+            one is, and those that run may end; paused ones may still be resumed.
         max_num_trials_completed: trials that ran to their own end.
         max_num_trials_finished: trials that ended in any way (completed, stopped or failed).
         max_cost: sum of what the reports say in `st_worker_cost`.
@@ -182,7 +184,7 @@ class StoppingCriterion(_Operators):
     Raises InvalidArgument.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - these are the names and the order that users know
         self,
         max_wallclock_time: float | None = None,
         max_num_evaluations: int | None = None,
@@ -219,7 +221,7 @@ class StoppingCriterion(_Operators):
         self._highest = _thresholds("max_metric_value", max_metric_value)
         if not (self._limits or self._lowest or self._highest):
             raise InvalidArgument(
-                f"StoppingCriterion() has no limit: set one of {', '.join([*limits, 'min_metric_value', 'max_metric_value'])}, "
+                f"StoppingCriterion() has no limit: set {', '.join(limits)}, min_metric_value or max_metric_value, "
                 "or pass stop_criterion=None to run until the search space is exhausted."
             )
         self.watched_metrics: Collection[str] = frozenset([*self._lowest, *self._highest])
@@ -279,6 +281,8 @@ _MEASURES: Final[Mapping[str, tuple[str, str]]] = {
     "max_cost": ("cost", "{:.2f} spent"),
 }
 """Limit -> attribute of `Usage` that it bounds, and how to say it."""
+
+_SEVERITY: Final[Mapping[str, Verdict]] = {"max_num_trials_started": Verdict.NO_NEW_TRIALS}
 
 
 def _check_limit(name: str, limit: object, *, whole: bool) -> None:
@@ -373,7 +377,7 @@ class PlateauStopper(_Operators):
             f"{self._metric} stands at {best} over the last {self._num_trials} trials (deviation at most {self._std})"
         )
 
-    def next_time(self, usage: Usage) -> float | None:  # noqa: ARG002
+    def next_time(self, usage: Usage) -> float | None:
         """None: a plateau is found after events."""
         return None
 

@@ -1,4 +1,4 @@
-"""Tells the person at the terminal how the experiment goes: a live table where rich is installed, else now and then a line."""
+"""Tells the person at the terminal how it goes: a live table where rich is installed, else now and then a line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ class Console:
                 case TrialFailed() as failed:
                     last_line = failed.detail.strip().rpartition("\n")[2].strip()
                     again = ", starting it again" if failed.retry else ""
-                    self._trouble(f"trial {failed.trial} failed: {failed.reason}{': ' * bool(last_line)}{last_line}{again}")
+                    self._trouble(
+                        f"trial {failed.trial} failed: {failed.reason}{': ' * bool(last_line)}{last_line}{again}"
+                    )
                 case ReportRejected() as rejected:
                     self._trouble(f"trial {rejected.trial}: report not usable: {rejected.reason}")
                 case PluginFailed() as plugin:
@@ -90,7 +92,8 @@ class Console:
                 case _:
                     pass
         now = self._clock.monotonic()
-        if now - self._looked_at < 20 * self._cost:  # at most a twentieth of the engine's time, however many trials are open
+        # At most a twentieth of the engine's time, however many trials are open.
+        if now - self._looked_at < 20 * self._cost:
             return
         self._look(now)
         if self._table is not None:
@@ -138,15 +141,17 @@ class Console:
         at = f" at {self._spec.resource_attr} {best.resource}" if best.resource else ""
         self._incumbent_at = now
         self._told = best
-        self._print(f"best: {self._metric} {number(best.value)}, trial {best.trial}{at}  ({settings(best.config, self._constants)})")
+        config = settings(best.config, self._constants)
+        self._print(f"best: {self._metric} {number(best.value)}, trial {best.trial}{at}  ({config})")
 
     def _tell_progress(self, now: float) -> None:
         progress = self._progress
         self._line_at, self._line_elapsed = now, progress.elapsed
         best = f"; best {self._metric} {number(progress.best.value)}" if progress.best else ""
         rejected = f", {progress.rejected} reports not usable" if progress.rejected else ""
+        of_limit = share(progress, limit(self._limits))
         self._print(
-            f"{counted(progress.counts)}; {progress.results} results, {progress.rate:.1f}/s{rejected}{best}{share(progress, limit(self._limits))}"
+            f"{counted(progress.counts)}; {progress.results} results, {progress.rate:.1f}/s{rejected}{best}{of_limit}"
         )
 
     def _print(self, text: str) -> None:

@@ -61,7 +61,7 @@ class Progress:
 
 
 class Gatherer:
-    """Makes a `Progress` of the live ledger. Trials that have ended are counted once, so each look costs O(open trials)."""
+    """Makes a `Progress` of the live ledger. Trials that ended are counted once, so a look costs O(open trials)."""
 
     def __init__(self, experiment: ExperimentView) -> None:
         self._experiment = experiment
@@ -158,7 +158,7 @@ def constants(space: Mapping[str, Any]) -> frozenset[str]:
 
 
 def limit(limits: Limits) -> tuple[str, float] | None:
-    """The limit that shows how far the experiment is: ("max_wallclock_time", seconds) or a count of trials; None if neither."""
+    """The limit that shows how far the experiment is: ("max_wallclock_time", seconds) or a count of trials, or None."""
     criterion = limits.stop_criterion
     options = criterion.options if criterion is not None else None
     for name in ("max_wallclock_time", "max_num_trials_started", "max_num_trials_finished", "max_num_trials_completed"):

@@ -49,7 +49,7 @@ def stepped(make, lower, reach, step):
 NUMERIC = st.one_of(
     pair(finite, uniform),
     pair(positive, loguniform),
-    pair(st.floats(0.0, 1.0 - 1e-9), reverseloguniform),
+    st.tuples(st.floats(0.0, 0.9), st.floats(0.91, 1.0 - 1e-9)).map(lambda ends: reverseloguniform(*ends)),
     pair(st.integers(-(2**50), 2**50), randint),
     pair(st.integers(1, 2**40), lograndint),
     stepped(quniform, st.integers(-50, 50), st.integers(0, 500), st.sampled_from([0.1, 0.25, 1 / 3, 2.0])),
@@ -72,12 +72,31 @@ LISTED = st.one_of(
 DOMAINS = NUMERIC | LISTED
 
 ONE_OF_EACH = [
-    uniform(0, 8), loguniform(1e-6, 1e-1), reverseloguniform(0.9, 0.999), randint(-3, 9), lograndint(1, 1000),
-    choice(["a", "b b", 'c"']), choice([1, 2, 3]), choice([0.5, 0.25]), choice([True, False]), ordinal([1, 2, 4, 7]),
-    ordinal(["s", "m", "l"]), ordinal([3, 1, 2], kind="equal"), logordinal([0.01, 0.05, 0.1, 0.5]), finrange(0.1, 1, 10),
-    finrange(1, 9, 5, cast_int=True), logfinrange(8, 64, 4), logfinrange(8, 64, 4, cast_int=True), quniform(0, 1, 0.1),
-    qloguniform(1, 100, 0.5), qrandint(0, 100, 5), qlograndint(5, 100, 5), uniform(3, 3), randint(4, 4), choice(["x"]),
-]  # fmt: skip
+    uniform(0, 8),
+    loguniform(1e-6, 1e-1),
+    reverseloguniform(0.9, 0.999),
+    randint(-3, 9),
+    lograndint(1, 1000),
+    choice(["a", "b b", 'c"']),
+    choice([1, 2, 3]),
+    choice([0.5, 0.25]),
+    choice([True, False]),
+    ordinal([1, 2, 4, 7]),
+    ordinal(["s", "m", "l"]),
+    ordinal([3, 1, 2], kind="equal"),
+    logordinal([0.01, 0.05, 0.1, 0.5]),
+    finrange(0.1, 1, 10),
+    finrange(1, 9, 5, cast_int=True),
+    logfinrange(8, 64, 4),
+    logfinrange(8, 64, 4, cast_int=True),
+    quniform(0, 1, 0.1),
+    qloguniform(1, 100, 0.5),
+    qrandint(0, 100, 5),
+    qlograndint(5, 100, 5),
+    uniform(3, 3),
+    randint(4, 4),
+    choice(["x"]),
+]
 
 TABLE = [
     (uniform(0, 8), 2, 0.25),
@@ -119,10 +138,10 @@ TABLE = [
     (quniform(0, 1, 0.25), 0.5, 0.5),
     (qrandint(0, 100, 10), 50, 0.5),
     (uniform(3, 3), 3.0, 0.5),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("domain", "value", "code"), TABLE, ids=lambda x: repr(x))
+@pytest.mark.parametrize(("domain", "value", "code"), TABLE, ids=repr)
 def test_encoding_table(domain, value, code):
     assert domain.width == 1
     assert domain.encode(value) == pytest.approx((code,), abs=5e-9)
@@ -186,10 +205,24 @@ def test_ends_are_reached(domain):
 @given(DOMAINS)
 def test_json_pickle_repr_and_hash_round_trip(domain):
     again = domain_from_json(json.loads(json.dumps(domain.to_json(), allow_nan=False)))
-    namespace = {f.__name__: f for f in (
-        choice, finrange, logfinrange, lograndint, loguniform, ordinal, qlograndint, qloguniform, qrandint, quniform, randint,
-        reverseloguniform, uniform,
-    )}  # fmt: skip
+    namespace = {
+        f.__name__: f
+        for f in (
+            choice,
+            finrange,
+            logfinrange,
+            lograndint,
+            loguniform,
+            ordinal,
+            qlograndint,
+            qloguniform,
+            qrandint,
+            quniform,
+            randint,
+            reverseloguniform,
+            uniform,
+        )
+    }
     for other in (again, pickle.loads(pickle.dumps(domain)), copy.deepcopy(domain), eval(repr(domain), namespace)):
         assert other == domain
         assert hash(other) == hash(domain)
@@ -208,10 +241,14 @@ def test_sizes_count_the_different_values(domain):
         assert len(values) == domain.size
 
 
-@pytest.mark.parametrize("domain", [d for d in ONE_OF_EACH if d.size and not (isinstance(d, Ordinal) and d.kind != "equal")])
-def test_finite_domains_without_a_log_scale_are_drawn_evenly(domain):
-    if getattr(domain, "scale", "linear") == "log" and not isinstance(domain, FiniteRange):
-        pytest.skip("not uniform by intent")
+def evenly_drawn(domain):
+    by_place = isinstance(domain, Ordinal) and domain.kind != "equal"
+    by_log = getattr(domain, "scale", "linear") == "log" and not isinstance(domain, FiniteRange)
+    return domain.size is not None and not by_place and not by_log
+
+
+@pytest.mark.parametrize("domain", list(filter(evenly_drawn, ONE_OF_EACH)), ids=repr)
+def test_finite_domains_are_drawn_evenly(domain):
     n = domain.size * 500
     counts = {}
     for i in range(n):
@@ -281,10 +318,21 @@ def test_narrow_ranges_far_from_zero_keep_their_resolution():
     assert len({domain.key_format % value for value in values}) == 1000
 
 
-GOLDEN = {
-    loguniform(1e-6, 1e-1): [1e-06, 8.98945495476e-06, 3.16227766017e-05, 0.00229186528332, 0.0999999999987],
-    uniform(-1, 2): [-1.0, -0.427801966247, -0.1, 1.016407864998, 1.999999999997],
-}
+GOLDEN = [
+    (loguniform(1e-6, 1e-1), [1e-06, 8.98462592571e-06, 3.16227766017e-05, 0.00229614864811, 0.0999999999885]),
+    (uniform(-1, 2), [-1.0, -0.4279, -0.1, 1.0166, 1.99999999997]),
+    (reverseloguniform(0.9, 0.9999), [0.9, 0.973214485055, 0.987410745882, 0.999037501636, 0.9999]),
+    (randint(-5, 1000), [-5, 186, 296, 671, 1000]),
+    (lograndint(1, 100000), [1, 5, 19, 1829, 100000]),
+    (qloguniform(1, 100, 0.5), [1.0, 2.0, 3.5, 20.0, 100.0]),
+    (logordinal([0.01, 0.05, 0.1, 0.5]), [0.01, 0.01, 0.05, 0.1, 0.5]),
+    (finrange(0, 1, 7), [0.0, 0.166666666667, 0.333333333333, 0.666666666667, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("domain", "values"), GOLDEN, ids=lambda x: repr(x)[:20])
+def test_draws_are_the_same_on_every_machine(domain, values):
+    assert [domain.from_unit(u) for u in (0.0, 0.1907, 0.3, 0.6722, 0.99999999999)] == values
 
 
 def test_casts():
@@ -310,13 +358,31 @@ def test_casts():
 @pytest.mark.parametrize(
     ("domain", "value"),
     [
-        (uniform(0, 1), "high"), (uniform(0, 1), None), (uniform(0, 1), True), (uniform(0, 1), math.nan), (uniform(0, 1), "inf"),
-        (uniform(0, 1), 10**400), (uniform(0, 1), [0.1]), (randint(1, 9), 3.5), (randint(1, 9), "3.5"), (randint(1, 9), True),
-        (choice([0.1, 0.2]), 0.15), (choice([0.1, 0.2]), 10**400), (choice(["1"]), 1), (choice([1, 2]), True), (choice([1, 2]), 3),
-        (choice([True, False]), 1), (choice([True]), "no"), (finrange(0, 1, 11), 0.35), (quniform(0, 1, 0.1), 0.15),
-        (quniform(0, 1, 0.1), 10**400), (qrandint(0, 10, 5), 4), (choice(["a"]), ["a"]), (ordinal(["a"]), {}),
+        (uniform(0, 1), "high"),
+        (uniform(0, 1), None),
+        (uniform(0, 1), True),
+        (uniform(0, 1), math.nan),
+        (uniform(0, 1), "inf"),
+        (uniform(0, 1), 10**400),
+        (uniform(0, 1), [0.1]),
+        (randint(1, 9), 3.5),
+        (randint(1, 9), "3.5"),
+        (randint(1, 9), True),
+        (choice([0.1, 0.2]), 0.15),
+        (choice([0.1, 0.2]), 10**400),
+        (choice(["1"]), 1),
+        (choice([1, 2]), True),
+        (choice([1, 2]), 3),
+        (choice([True, False]), 1),
+        (choice([True]), "no"),
+        (finrange(0, 1, 11), 0.35),
+        (quniform(0, 1, 0.1), 0.15),
+        (quniform(0, 1, 0.1), 10**400),
+        (qrandint(0, 10, 5), 4),
+        (choice(["a"]), ["a"]),
+        (ordinal(["a"]), {}),
     ],
-)  # fmt: skip
+)
 def test_casts_refuse_what_the_domain_has_no_value_for(domain, value):
     with pytest.raises(InvalidConfig, match="give "):
         domain.cast(value)
@@ -326,10 +392,14 @@ def test_casts_refuse_what_the_domain_has_no_value_for(domain, value):
 @pytest.mark.parametrize(
     ("domain", "value"),
     [
-        (uniform(0, 1), 1.0000001), (loguniform(1, 2), 0.5), (randint(1, 9), 0), (randint(1, 9), 10**400), (qrandint(0, 10, 5), 15),
+        (uniform(0, 1), 1.0000001),
+        (loguniform(1, 2), 0.5),
+        (randint(1, 9), 0),
+        (randint(1, 9), 10**400),
+        (qrandint(0, 10, 5), 15),
         (quniform(0, 1, 0.1), 1.1),
     ],
-)  # fmt: skip
+)
 def test_values_outside_are_refused_with_what_is_valid(domain, value):
     with pytest.raises(InvalidConfig) as error:
         domain.checked(value)
@@ -349,12 +419,21 @@ def test_text_never_counts_as_contained():
 @pytest.mark.parametrize(
     ("domain", "middle"),
     [
-        (uniform(0, 8), 4.0), (loguniform(1e-4, 1e-2), 1e-3), (reverseloguniform(0.9, 0.999), 0.99), (randint(1, 20), 10),
-        (lograndint(1, 100), 10), (choice(["b", "a", "c"]), "b"), (ordinal(["s", "m", "l"]), "m"), (ordinal([1, 2, 4, 8]), 4),
-        (finrange(0, 1, 11), 0.5), (logfinrange(1, 100, 3), 10.0), (quniform(0, 1, 0.25), 0.5), (qlograndint(10, 1000, 10), 100),
+        (uniform(0, 8), 4.0),
+        (loguniform(1e-4, 1e-2), 1e-3),
+        (reverseloguniform(0.9, 0.999), 0.99),
+        (randint(1, 20), 10),
+        (lograndint(1, 100), 10),
+        (choice(["b", "a", "c"]), "b"),
+        (ordinal(["s", "m", "l"]), "m"),
+        (ordinal([1, 2, 4, 8]), 4),
+        (finrange(0, 1, 11), 0.5),
+        (logfinrange(1, 100, 3), 10.0),
+        (quniform(0, 1, 0.25), 0.5),
+        (qlograndint(10, 1000, 10), 100),
         (uniform(3, 3), 3.0),
     ],
-)  # fmt: skip
+)
 def test_defaults_lie_in_the_middle(domain, middle):
     assert domain.default == middle
     assert type(domain.default) is domain.value_type

@@ -17,9 +17,9 @@
     [stop]
     max_wallclock_time = 30
 
-Every section but [experiment] and [stop] is needed. Beside `type`, which is a plugin's name, [backend], [scheduler] and [stop]
-hold arguments of the plugin's constructor. Relative paths count from the file's folder. `experiment.schema.json` beside this
-module says the same to editors.
+Every section but [experiment] and [stop] is needed. Beside `type`, which is a plugin's name, [backend], [scheduler] and
+[stop] hold arguments of the plugin's constructor. Relative paths count from the file's folder. `experiment.schema.json`
+beside this module says the same to editors.
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def build(
     """The tuner that the tables describe.
 
     Args:
+        tables: sections by name.
         base: folder from which relative paths count.
         where: what the tables come from, for messages.
+        home: folder of experiments.
         observers: in place of those in the file.
 
     Raises InvalidArgument for an unknown key (with the nearest one), and what the plugins' constructors raise.
@@ -148,7 +150,9 @@ def _component(group: str, section: str, table: dict[str, Any], place: str, *arg
 
     kind = table.pop("type", None)
     if not isinstance(kind, str):
-        raise InvalidArgument(f'{place}[{section}] needs type = "...", the name of a plugin (offbeat plugins lists them).')
+        raise InvalidArgument(
+            f'{place}[{section}] needs type = "...", the name of a plugin (offbeat plugins lists them).'
+        )
     plugin = load(group, kind)
     parameters = inspect.signature(plugin).parameters
     takes = [

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown, shown_exactly
 
 if TYPE_CHECKING:
-    from offbeat.cli.reading import Reading
+    from offbeat.events import ComponentDescription
+    from offbeat.results import Best, Experiment
     from offbeat.trial import TrialRecord
 
-TAIL = 10
+TAIL: Final = 10
 """Lines of a trial's stderr that `show` prints."""
 
 
@@ -34,28 +37,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def list_all(args: argparse.Namespace) -> int:
     """Handles `ls`. An experiment that cannot be read is listed with the reason."""
-    from offbeat.cli.reading import Reading
     from offbeat.errors import OffbeatError
     from offbeat.home import experiments, root
+    from offbeat.results import load
 
     entries: list[dict[str, Any]] = []
     for folder in experiments(args.home):
         try:
-            reading = Reading(str(folder.path))
-            best = best_entries(reading, 1)
-            entries.append(
-                {
-                    "name": folder.name,
-                    "state": reading.state,
-                    "began": reading.sessions[0].host.wall_time if reading.sessions else None,
-                    "elapsed": reading.elapsed,
-                    "trials": len(reading.ledger) if reading.sessions else 0,
-                    "metric": reading.spec.metrics[0].name,
-                    "best": best[0]["value"] if best else None,
-                }
-            )
+            entries.append(load(folder).summary())
         except OffbeatError as error:
-            entries.append({"name": folder.name, "state": f"unreadable: {error}"})
+            entries.append(
+                {"name": folder.name, "path": str(folder.path), "status": "unreadable", "reason": str(error)}
+            )
     if args.json:
         print_json(entries)
         return 0
@@ -63,98 +56,113 @@ def list_all(args: argparse.Namespace) -> int:
         print(f"No experiment in {root(args.home)}. Start one: offbeat demo")
         return 0
     print_table(
-        ("name", "state", "began", "seconds", "trials", "best"),
+        ("name", "status", "began", "seconds", "trials", "results", "best"),
         [
             (
                 entry["name"],
-                entry["state"],
-                _moment(entry.get("began")),
-                round(entry.get("elapsed", 0.0), 1),
+                entry["status"],
+                _moment(entry.get("started")),
+                round(entry["elapsed"], 1) if "elapsed" in entry else None,
                 entry.get("trials"),
-                "" if entry.get("best") is None else f"{entry['metric']} {shown(entry['best'])}",
+                entry.get("results"),
+                f"{entry['metric']} {shown(entry['best']['value'])}" if entry.get("best") else "",
             )
             for entry in entries
         ],
     )
+    for entry in entries:
+        if entry["status"] == "unreadable":
+            print(f"{entry['name']}: {entry['reason']}")
     return 0
 
 
 def show_one(args: argparse.Namespace) -> int:
     """Handles `show`."""
-    from offbeat.cli.reading import Reading
+    from offbeat.results import load
 
-    reading = Reading(args.name, args.home)
+    experiment = load(args.name, args.home)
     if args.trial is not None:
-        return _show_trial(reading, args.trial, as_json=args.json)
-    spec = reading.spec
+        return _show_trial(experiment, args.trial, as_json=args.json)
+    spec = experiment.spec
     if args.json:
         print_json(
             {
-                "name": spec.name,
-                "folder": str(reading.folder.path),
-                "state": reading.state,
-                "elapsed": reading.elapsed,
+                **experiment.summary(),
                 "spec": spec,
-                "limits": reading.limits,
-                "sessions": [
-                    {"number": s.number, "host": s.host, "began": s.began, "ended": s.ended, "outcome": s.outcome, "reason": s.reason}
-                    for s in reading.sessions
-                ],
-                "trials": [trial_entry(reading, trial) for trial in reading.ledger],
+                "limits": experiment.limits,
+                "sessions": experiment.sessions,
+                "trials": [trial_entry(experiment, trial) for trial in experiment.ledger],
             }
         )
         return 0
-    print(f"{spec.name}: {reading.state}" + (f" ({reading.engine})" if reading.live else ""))
-    print(f"  folder     {reading.folder.path}")
-    print(f"  scheduler  {component(spec.scheduler.name, spec.scheduler.distribution, spec.scheduler.version)}")
-    print(f"  backend    {component(spec.backend.name, spec.backend.distribution, spec.backend.version)}")
+    status = f"{experiment.status} by process {experiment.running.pid}" if experiment.running else experiment.status
+    print(f"{experiment.name}: {status}")
+    print(f"  folder     {experiment.folder.path}")
+    print(f"  scheduler  {_component(spec.scheduler)}, seed {spec.seed}")
+    print(f"  backend    {_component(spec.backend)}")
     print(f"  metric     {', '.join(f'{metric.name} ({metric.mode})' for metric in spec.metrics)}")
-    print(f"  limits     {limits_text(reading)}")
-    for session in reading.sessions:
-        end = f"{session.outcome}: {session.reason}" if session.outcome else "open" if reading.live else "the engine died"
-        span = f"{session.began:.1f} to {max(session.ended, session.began):.1f} s" if session.outcome else f"from {session.began:.1f} s"
-        print(f"  session {session.number}  {_moment(session.host.wall_time)}, {span}, {end}")
-    print(f"  trials     {status_counts(reading)}\n")
-    if reading.ranking():
-        print_best(reading)
+    print(f"  limits     {limits_text(experiment)}")
+    for session in experiment.sessions:
+        last = session is experiment.sessions[-1]
+        end = f"{session.outcome}: {session.reason}" if session.outcome else ""
+        end = end or ("open" if last and experiment.running else "the engine died; the next session went on from there")
+        until = f" to {session.closed:.1f} s" if session.closed is not None else " s on"
+        print(f"  session {session.number}  {_moment(session.started)}, {session.opened:.1f}{until}, {end}")
+    counts = ", ".join(f"{n} {status}" for status, n in experiment.counts().items())
+    print(f"  trials     {counts or 'none yet'}; {experiment.n_results} results\n")
+    best = experiment.best()
+    if best is not None:
+        print_best(experiment)
         print()
-    _print_trials(reading, args.n)
-    print(f"\nOne trial: offbeat show {spec.name} TRIAL; why it was started and stopped: offbeat explain {spec.name} TRIAL")
+    _print_trials(experiment, args.n)
+    name = experiment.name
+    print(f"\nOne trial: offbeat show {name} TRIAL; why it was started and stopped: offbeat explain {name} TRIAL")
     return 0
 
 
 def show_best(args: argparse.Namespace) -> int:
     """Handles `best`."""
-    from offbeat.cli.reading import Reading
+    from offbeat.errors import InvalidArgument
+    from offbeat.results import load
 
-    reading = Reading(args.name, args.home)
-    entries = best_entries(reading, args.n)
+    if args.n < 1:
+        raise InvalidArgument(f"-n {args.n}: give a whole number from 1 up.")
+    experiment = load(args.name, args.home)
+    found = experiment.best(n=args.n)
     if args.json:
-        print_json(entries)
+        print_json([best_entry(one) for one in found])
         return 0
-    if not entries:
-        print("No trial has reported yet.")
+    if not found:
+        print("No trial has reported anything yet.")
         return 1
     if args.n == 1:
-        print_best(reading, with_curve=False)
+        print_best(experiment, with_curve=False)
         return 0
-    metric, resource = reading.spec.metrics[0].name, reading.spec.resource_attr or "reports"
-    names = list(entries[0]["config"])
+    names = list(in_order(experiment, found[0].config))
     print_table(
-        ("trial", metric, resource, *names),
-        [(e["trial"], e["value"], e["resource"], *(e["config"].get(name) for name in names)) for e in entries],
+        ("trial", found[0].metric, experiment.spec.resource_attr or "resource", *names),
+        [(one.trial.id, one.value, one.resource, *(one.config.get(name) for name in names)) for one in found],
     )
     return 0
 
 
-def best_entries(reading: Reading, n: int) -> list[dict[str, Any]]:
-    """The best trials as JSON."""
-    return [{**trial_entry(reading, trial), "value": value} for value, trial in reading.ranking()[:n]]
+def best_entry(best: Best) -> dict[str, Any]:
+    """A best result as JSON."""
+    return {
+        "trial": best.trial.id,
+        "metric": best.metric,
+        "value": best.value,
+        "resource": best.resource,
+        "at": best.at,
+        "status": best.trial.status.value,
+        "config": best.config,
+        "checkpoints": best.checkpoints,
+    }
 
 
-def trial_entry(reading: Reading, trial: TrialRecord) -> dict[str, Any]:
+def trial_entry(experiment: Experiment, trial: TrialRecord) -> dict[str, Any]:
     """A trial as JSON."""
-    metric = reading.spec.metrics[0].name
+    metric = experiment.spec.metrics[0].name
     return {
         "trial": trial.id,
         "status": trial.status.value,
@@ -171,56 +179,72 @@ def trial_entry(reading: Reading, trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def print_best(reading: Reading, *, with_curve: bool = True) -> None:
-    """The best trial: value, configuration, its flags, and its curve."""
-    ranking = reading.ranking()
-    if not ranking:
+def print_best(experiment: Experiment, *, with_curve: bool = True) -> None:
+    """The best trial: value, configuration, and its curve or its flags."""
+    best = experiment.best()
+    if best is None:
         print("No trial has reported anything.")
         return
-    value, trial = ranking[0]
-    spec = reading.spec
-    metric, resource = spec.metrics[0].name, spec.resource_attr
-    at = f" at {resource} {trial.best[resource]}" if resource and trial.best and resource in trial.best else ""
-    print(f"Best: {metric} {shown(value)}, trial {trial.id}{at}")
-    width = max(map(len, trial.config), default=0)
-    for name, setting in trial.config.items():
+    resource = experiment.spec.resource_attr
+    at = f" at {resource} {best.resource}" if resource and best.resource else ""
+    print(f"Best: {best.metric} {shown(best.value)}, trial {best.trial.id}{at}")
+    config = in_order(experiment, best.config)
+    width = max(map(len, config), default=0)
+    for name, setting in config.items():
         print(f"  {name:<{width}}  {shown_exactly(setting)}")
-    if with_curve:
-        points = reading.curve(trial.id)
-        if len(points) > 1:
-            print()
-            print(curve(points, metric=metric, resource=resource or "report"))
+    if not with_curve:
+        print(f"As flags: {flags(config)}")
     else:
-        print(f"As flags: {flags(trial.config)}")
+        _print_curve(experiment, best.trial.id)
 
 
-def _show_trial(reading: Reading, number: int, *, as_json: bool) -> int:
-    trial = reading.trial(number)
-    results = reading.results(number)
+def in_order(experiment: Experiment, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in the order in which its space was written."""
+    return {name: config[name] for name in (*experiment.spec.space, *config) if name in config}
+
+
+def _print_curve(experiment: Experiment, trial: int) -> None:
+    points = [(float(point.resource or i), float(point.value)) for i, point in enumerate(experiment.curve(trial), 1)]
+    if len(points) > 1:
+        print()
+        spec = experiment.spec
+        print(curve(points, metric=spec.metrics[0].name, resource=spec.resource_attr or "report"))
+
+
+def trial_of(experiment: Experiment, number: int) -> TrialRecord:
+    """A trial by its number. Raises InvalidArgument that says which there are."""
+    from offbeat.errors import InvalidArgument
+    from offbeat.trial import TrialId
+
+    count = len(experiment.ledger)
+    if not 0 <= number < count:
+        there = f"0 to {count - 1}" if count else "none yet"
+        raise InvalidArgument(f"Experiment {experiment.name!r} has no trial {number}; there are {there}.")
+    return experiment.ledger[TrialId(number)]
+
+
+def _show_trial(experiment: Experiment, number: int, *, as_json: bool) -> int:
+    trial = trial_of(experiment, number)
     if as_json:
-        entry = trial_entry(reading, trial)
-        print_json({**entry, "results": results})
+        results = [row for row in experiment.results() if row["trial"] == number]
+        print_json({**trial_entry(experiment, trial), "results": results})
         return 0
-    spec, folder = reading.spec, reading.folder.attempt(number, max(trial.attempt, 0))
-    print(f"{spec.name}, trial {number}: {trial.status.value}" + (f" ({trial.reason})" if trial.reason else ""))
-    for name, value in trial.config.items():
+    folder = experiment.folder.attempt(number, max(trial.attempt, 0))
+    print(f"{experiment.name}, trial {number}: {trial.status.value}" + (f" ({trial.reason})" if trial.reason else ""))
+    for name, value in in_order(experiment, trial.config).items():
         print(f"  {name} = {shown_exactly(value)}")
     print(f"  attempts {trial.attempt + 1}, reports {trial.reports}, not usable {trial.rejected}, {trial.active:.1f} s")
     print(f"  output   {folder}")
-    points = reading.curve(number)
-    if len(points) > 1:
-        print()
-        print(curve(points, metric=spec.metrics[0].name, resource=spec.resource_attr or "report"))
-    elif results:
-        print(f"  reported {', '.join(f'{name}={shown(value)}' for name, value in results[0].metrics.items())}")
-    tail = _tail(folder / "stderr")
-    if tail:
+    if trial.last is not None:
+        print(f"  last     {', '.join(f'{k}={shown(v)}' for k, v in trial.last.items() if not k.startswith('st_'))}")
+    _print_curve(experiment, number)
+    if tail := _tail(folder / "stderr"):
         print("\nEnd of its stderr:")
         print("\n".join(f"  {line}" for line in tail))
     return 0
 
 
-def _tail(path: Any) -> list[str]:
+def _tail(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 16384))
@@ -229,16 +253,13 @@ def _tail(path: Any) -> list[str]:
         return []
 
 
-def _print_trials(reading: Reading, n: int) -> None:
-    from offbeat.cli.reading import constants
-
-    spec = reading.spec
+def _print_trials(experiment: Experiment, n: int) -> None:
+    spec = experiment.spec
     metric = spec.metrics[0].name
-    fixed = constants(spec.space)
-    ranked = [trial for _, trial in reading.ranking()]
+    ranked = [best.trial for best in experiment.best(n=len(experiment.ledger))]
     seen = {trial.id for trial in ranked}
-    order = ranked + [trial for trial in reading.ledger if trial.id not in seen]
-    names = [name for name in spec.space if name not in fixed]
+    order = ranked + [trial for trial in experiment.ledger if trial.id not in seen]
+    names = [name for name, entry in spec.space.items() if "constant" not in entry]
     print_table(
         ("trial", "status", spec.resource_attr or "reports", metric, *names),
         [
@@ -256,32 +277,21 @@ def _print_trials(reading: Reading, n: int) -> None:
         print(f"... and {len(order) - n} more (-n {len(order)} lists all)")
 
 
-def status_counts(reading: Reading) -> str:
-    """`12 finished, 61 stopped`."""
-    from offbeat.trial import Status
-
-    parts = [f"{count} {status.value}" for status in Status if (count := len(reading.ledger.having(status)))]
-    return ", ".join(parts) or "none yet"
-
-
-def limits_text(reading: Reading) -> str:
-    """Workers and stop criterion in one line."""
-    limits = reading.limits
-    criterion = limits.stop_criterion
-    text = f"{limits.n_workers} workers"
-    if criterion is not None:
-        options = criterion.options
-        text += ", " + (
-            ", ".join(f"{name}={value}" for name, value in options.items()) if options is not None else criterion.name
-        )
+def limits_text(experiment: Experiment) -> str:
+    """Workers, stop criterion and failures allowed, in one line."""
+    limits = experiment.limits
+    parts = [f"{limits.n_workers} workers"]
+    if (criterion := limits.stop_criterion) is not None:
+        parts += [f"{k}={v}" for k, v in criterion.options.items()] if criterion.options else [criterion.name]
     if limits.max_failures is not None:
-        text += f", max_failures={limits.max_failures}"
-    return text
+        parts.append(f"max_failures={limits.max_failures}")
+    return ", ".join(parts)
 
 
-def component(name: str, distribution: str, version: str) -> str:
-    """`asha (offbeat 0.1.0)`."""
-    return f"{name} ({distribution} {version})" if distribution else name
+def _component(description: ComponentDescription) -> str:
+    if not description.distribution:
+        return description.name
+    return f"{description.name} ({description.distribution} {description.version})"
 
 
 def _moment(wall: float | None) -> str:

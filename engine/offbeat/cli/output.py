@@ -1,4 +1,4 @@
-"""What the commands print with: tables and curves as text, JSON for programs, and the options that several of them take."""
+"""What the commands print with: tables and curves as text, JSON for programs, and the options that they share."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def shown_exactly(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def curve(points: Sequence[tuple[float, float]], *, metric: str, resource: str, width: int = 60, height: int = 8) -> str:
+def curve(
+    points: Sequence[tuple[float, float]], *, metric: str, resource: str, width: int = 60, height: int = 8
+) -> str:
     """A small plot of (resource, value) as text, the value's scale on the left; an empty text without points.
 
     Plain letters where the terminal's encoding has no block characters.

@@ -17,8 +17,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "resume",
         help="go on with an experiment, with other limits if wanted",
-        description="Go on with an experiment after an interruption, a crash, or its end (then with other limits). Unfinished "
-        "trials go on from their checkpoints. Limits that are not given stay as they were.",
+        description="Go on with an experiment after an interruption, a crash, or its end (then with other limits). "
+        "Unfinished trials go on from their checkpoints. Limits that are not given stay as they were.",
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help="of the experiment, or its folder")
@@ -30,7 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def resume(args: argparse.Namespace) -> int:
     """Handles the command."""
-    from offbeat.cli.reading import Reading
+    from offbeat.results import load
     from offbeat.tuner import Tuner
 
     changes: dict[str, Any] = {
@@ -46,7 +46,7 @@ def resume(args: argparse.Namespace) -> int:
     }
     limits = given_limits(args)
     if limits:
-        changes["stop_criterion"] = _changed_criterion(Reading(args.name, args.home).limits.stop_criterion, limits)
+        changes["stop_criterion"] = _changed_criterion(load(args.name, args.home).limits.stop_criterion, limits)
     return run_and_report(Tuner.resume(args.name, home=args.home, **changes), as_json=args.json)
 
 

@@ -33,8 +33,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "run",
         help="start an experiment: a training script, or an experiment.toml",
-        description="Start an experiment. Either all of it stands in a .toml file (options then replace what it says), or the "
-        "script is named here with its space and metric.",
+        description="Start an experiment. Either all of it stands in a .toml file (options then replace what it "
+        "says), or the script is named here with its space and metric.",
         epilog="Example: offbeat run train.py --space 'lr=loguniform(1e-4, 1)' --space epochs=27 --metric val_error "
         "--resource epoch --max-resource epochs --max-wallclock-time 60",
         allow_abbrev=False,
@@ -46,8 +46,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="append",
         default=[],
         metavar="NAME=DOMAIN",
-        help="a hyperparameter: 'lr=loguniform(1e-4, 1)', 'act=choice([\"relu\", \"tanh\"])', a constant: epochs=27, or a "
-        ".toml or .json file with all of them; repeat it",
+        help="a hyperparameter: 'lr=loguniform(1e-4, 1)', 'act=choice([\"relu\", \"tanh\"])', a constant: epochs=27, "
+        "or a .toml or .json file with all of them; repeat it",
     )
     parser.add_argument("--metric", metavar="NAME", help="reported metric to optimise")
     parser.add_argument("--mode", choices=["min", "max"])
@@ -55,11 +55,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--max-resource", metavar="NAME", help="entry of the space that says how far to train")
     parser.add_argument("--scheduler", metavar="PLUGIN", help="default: asha with --resource, else random-search")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="another argument of the scheduler; repeat it"
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another argument of the scheduler; repeat it",
     )
     parser.add_argument("--backend", metavar="PLUGIN", help="default: local")
     parser.add_argument(
-        "--backend-option", action="append", default=[], metavar="KEY=VALUE", help="another argument of the backend; repeat it"
+        "--backend-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another argument of the backend; repeat it",
     )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--name", help="of the experiment; default: the script's name with date and time")
@@ -74,9 +82,15 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="trials that run at once")
     for name, (kind, metavar, text) in LIMITS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
-    parser.add_argument("--max-failures", type=count_or_share, metavar="N|SHARE", help="failed trials allowed: 5, or 0.2")
-    parser.add_argument("--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts")
-    parser.add_argument("--grace", type=float, metavar="SECONDS", help="between asking a trial to end and making it end")
+    parser.add_argument(
+        "--max-failures", type=count_or_share, metavar="N|SHARE", help="failed trials allowed: 5, or 0.2"
+    )
+    parser.add_argument(
+        "--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts"
+    )
+    parser.add_argument(
+        "--grace", type=float, metavar="SECONDS", help="between asking a trial to end and making it end"
+    )
     parser.add_argument("--observer", action="append", metavar="PLUGIN", help="default: console and csv; repeat it")
     parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
 
@@ -194,7 +208,8 @@ def space_entry(text: str) -> dict[str, Any]:
     except ValueError:
         example = 'choice(["relu", "tanh"])'
         raise InvalidSpace(
-            f"--space {text!r}: write numbers, texts in double quotes and lists, as in lr=loguniform(1e-4, 1) or act={example}."
+            f"--space {text!r}: write numbers, texts in double quotes and lists, "
+            f"as in lr=loguniform(1e-4, 1) or act={example}."
         ) from None
     names = list(inspect.signature(make).parameters)
     if len(arguments) > len(names):
@@ -230,31 +245,31 @@ def run_and_report(tuner: Tuner, *, as_json: bool = False) -> int:
     except SystemExit as exit_:
         return _interrupted(tuner.name, exit_.code if isinstance(exit_.code, int) else 1)
     if as_json:
-        from offbeat.cli.look import best_entries
-        from offbeat.cli.reading import Reading
+        from offbeat.cli.look import best_entry
+        from offbeat.results import load
 
-        reading = Reading(str(outcome.folder))
+        best = load(outcome.folder).best()
         print_json(
             {
                 "name": outcome.name,
                 "folder": str(outcome.folder),
                 "outcome": outcome.outcome,
                 "reason": outcome.reason,
-                "best": best_entries(reading, 1),
+                "best": best_entry(best) if best is not None else None,
             }
         )
     else:
-        print_end(outcome.name, str(outcome.folder))
+        print_end(outcome.name, outcome.folder)
     return 0 if outcome.outcome == "done" else 1
 
 
-def print_end(name: str, folder: str) -> None:
+def print_end(name: str, folder: Path) -> None:
     """The best configuration with its curve, where everything lies, and the command that shows it again."""
     from offbeat.cli.look import print_best
-    from offbeat.cli.reading import Reading
+    from offbeat.results import load
 
     print()
-    print_best(Reading(folder))
+    print_best(load(folder))
     print(f"\nEverything is in  {folder}")
     print(f"See it again with  offbeat show {name}")
 

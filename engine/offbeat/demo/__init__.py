@@ -57,7 +57,7 @@ def tuner(
         random_seed=seed,
     )
     return Tuner(
-        trial_backend=LocalBackend(entry_point=SCRIPT),
+        trial_backend=LocalBackend(entry_point=SCRIPT, num_threads=1),
         scheduler=scheduler,
         stop_criterion=StoppingCriterion(max_wallclock_time=seconds),
         n_workers=workers,

@@ -1,22 +1,18 @@
 """Trains a small neural network on the UCI handwritten digits: the script that `offbeat demo` tunes.
 
-It is an ordinary training script. Lines (1) and (2) make it tunable; (3) and (4) let a paused or killed trial go on from its
-last epoch. Without an engine the reports are printed: `python -m offbeat.demo.train_digits --learning_rate 0.1 --epochs 5`.
+It is an ordinary training script. Lines (1) and (2) make it tunable; (3) and (4) let a paused or killed trial go on
+from its last epoch. Without an engine it prints its reports: `python -m offbeat.demo.train_digits --epochs 5`.
 
-Network: 64 pixels -> hidden_1 -> hidden_2 -> 10 classes, ReLU, dropout, softmax; SGD with Nesterov momentum and decoupled
-weight decay, learning rate falling along half a cosine over `schedule` epochs. 1,257 images train, 540 validate, the same
-ones in every trial; an epoch shows each training image five times, in place and moved by one pixel in each direction.
+Network: 64 pixels -> hidden_1 -> hidden_2 -> 10 classes, ReLU, dropout, softmax; SGD with Nesterov momentum and
+decoupled weight decay, learning rate falling along half a cosine over `schedule` epochs. 1,257 images train, 540
+validate, the same ones in every trial; an epoch shows each training image five times, in place and moved by one pixel
+in each direction.
 """
 
 from __future__ import annotations
 
-import os
-
-# Before NumPy is imported: several trials share the machine, and matrices this small gain nothing from more threads.
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
-
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -54,7 +50,7 @@ class Network:
     def __init__(self, sizes: list[int], rng: np.random.Generator) -> None:
         # He et al. 2015: variance 2 / n_in keeps the scale of activations through ReLU layers.
         self.parameters: list[Array] = []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             self.parameters += [
                 (rng.standard_normal((n_in, n_out)) * np.sqrt(2 / n_in)).astype(np.float32),
                 np.zeros(n_out, np.float32),
@@ -92,10 +88,8 @@ class Network:
         """One step of SGD with Nesterov momentum (Sutskever et al. 2013); weight decay apart from the gradient."""
         rate, beta, keep = np.float32(learning_rate), np.float32(momentum), np.float32(1 - learning_rate * weight_decay)
         for parameter, velocity, gradient in zip(self.parameters, self.velocities, gradients, strict=True):
-            velocity *= beta
-            velocity -= rate * gradient
-            parameter *= keep
-            parameter += beta * velocity - rate * gradient
+            velocity[...] = beta * velocity - rate * gradient
+            parameter[...] = keep * parameter + beta * velocity - rate * gradient
 
 
 def softmax(logits: Array) -> Array:
@@ -145,7 +139,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--weight_decay", type=float, default=1e-4)
     parser.add_argument("--epochs", type=int, default=27, help="train up to this epoch")
-    parser.add_argument("--schedule", type=int, default=27, help="epochs over which the learning rate falls to nearly 0")
+    parser.add_argument("--schedule", type=int, default=27, help="epochs over which the learning rate falls")
     return parser.parse_args()
 
 

@@ -73,8 +73,11 @@ class ExperimentLock:
 
     def _acquire(self, now: float) -> None:
         if not _try_lock(self._fd):
-            other = _read(self._fd)
-            raise ExperimentLocked(self._folder.name, other.describe(now) if other else "another process")
+            # The file may still name the holder before: the winner of a race writes it after it has the lock.
+            pid, other = _locker(self._fd), _read(self._fd)
+            if other is not None and pid in (other.pid, 0, -1):
+                raise ExperimentLocked(self._folder.name, other.describe(now))
+            raise ExperimentLocked(self._folder.name, f"process {pid}")
         self._write()
 
     def name_epoch(self, epoch: int) -> None:
@@ -169,7 +172,7 @@ if sys.platform == "linux":
 
     def _locker(fd: int) -> int:
         """The pid that holds a conflicting lock, 0 if none does; asks the kernel and takes nothing."""
-        import fcntl  # noqa: PLC0415 - basedpyright asks for it in this branch
+        import fcntl
 
         # struct flock: type, whence, start, length, pid.
         answer = fcntl.fcntl(fd, fcntl.F_GETLK, struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))

@@ -119,7 +119,7 @@ class Journal:
         return self.folder.journal / segment_name(self._position.segment)
 
     def commit(self, events: Sequence[Event], *, sync: bool) -> None:
-        """Appends a group of events, and with `sync` returns when it is on the disk. No events: nothing happens.
+        """Appends a group of events, and with `sync` returns when it and all before it are on the disk.
 
         Raises:
             InvalidArgument: an event is no JSON or too long; nothing was written and the journal stays usable.
@@ -129,9 +129,9 @@ class Journal:
         """
         if self._refusal:
             raise JournalUnwritable(str(self.path), self._refusal)
-        if not events:
+        if not events and (self._synced or not sync):
             return
-        groups = encoded_groups(events, self._position.seq, self._epoch)
+        groups = encoded_groups(events, self._position.seq, self._epoch) if events else []
         try:
             self._check_lease()
             if self._position.offset >= self._segment_bytes:

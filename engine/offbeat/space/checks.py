@@ -23,6 +23,13 @@ def shown(value: object) -> str:
     return _short.repr(value)
 
 
+def as_bool(value: object) -> bool | None:
+    """A truth value (also NumPy's, which is no bool), else None."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    return None
+
+
 def as_number(value: object) -> float | None:
     """A finite number as float (also NumPy's), else None; booleans and text are not numbers."""
     if isinstance(value, bool) or not isinstance(value, Real):

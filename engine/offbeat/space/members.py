@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from offbeat.errors import InvalidSpace
-from offbeat.space.checks import as_number, as_whole, shown, text_fault
+from offbeat.space.checks import as_bool, as_number, as_whole, shown, text_fault
 from offbeat.space.domain import Domain, Value, parsed
 
 T = TypeVar("T")
@@ -48,8 +48,8 @@ def _plain_value(where: str, value: object) -> Value:
         if fault := text_fault(value):
             raise InvalidSpace(f"{where}: the text {shown(value)} {fault}; no script can be handed that.")
         return str(value)
-    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
-        return bool(value)
+    if (truth := as_bool(value)) is not None:
+        return truth
     number = as_number(value) if isinstance(value, float) else as_whole(value)
     if number is None:
         number = as_number(value)
@@ -69,9 +69,9 @@ def is_rising(values: Sequence[Value]) -> bool:
 def is_member(domain: Domain, value: object, index: Collection[Any]) -> bool:
     """Whether a value of the domain's own type (NumPy's counts, text for a number does not) is in the index."""
     kind = domain.value_type
-    if kind is str or kind is bool:
-        return isinstance(value, kind) and value in index
-    return (as_whole(value) if kind is int else as_number(value)) in index
+    if kind is str:
+        return isinstance(value, str) and value in index
+    return {bool: as_bool, int: as_whole, float: as_number}[kind](value) in index
 
 
 def matched(domain: Domain, value: object, values: Sequence[T]) -> T:
@@ -82,11 +82,7 @@ def matched(domain: Domain, value: object, values: Sequence[T]) -> T:
     kind = domain.value_type
     meant: object = value
     if kind is bool:
-        if isinstance(value, str):
-            meant = {"true": True, "false": False}.get(value.lower())
-        elif type(value).__name__ == "bool_":
-            meant = bool(value)
-        meant = meant if isinstance(meant, bool) else None
+        meant = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else as_bool(value)
     elif kind is str:
         meant = value if isinstance(value, str) else None
     else:

@@ -98,11 +98,12 @@ class Quantized(Domain):
 
     def cast(self, value: object) -> float | int:
         """The multiple that the value is, up to a millionth of a step. Raises InvalidConfig."""
-        number = parsed(value)
-        if number is not None and abs(number) <= (self._steps[1] + 1 - min(self._steps[0], 0)) * self.q:
+        number = as_number(parsed(value))
+        if number is not None and math.isfinite(number / self.q):
+            first, last = self._steps
             k = round(number / self.q)
             if abs(number - k * self.q) <= 1e-6 * self.q:
-                return self._multiple()(k) if self._steps[0] <= k <= self._steps[1] else self.value_type(number)
+                return self._multiple()(k) if first <= k <= last else self.value_type(number)
         raise self.refusal(value)
 
     def contains(self, value: object) -> bool:

@@ -74,18 +74,21 @@ def log(x: float) -> float:
 def axis(lower: float, upper: float, scale: Scale) -> tuple[Callable[[float], float], Callable[[float], float]]:
     """Both ways between lower <= x <= upper and 0 <= c <= 1: (x -> c, c -> x), increasing, not clipped.
 
-    An interval of one point has its code at 0.5.
+    An interval of one point (also one that is too narrow for its logarithms to differ) has its code at 0.5.
     """
-    if lower == upper:
-        return (lambda _x: 0.5), (lambda _c: lower)
     if scale == "linear":
-        span = upper - lower
-        return (lambda x: (x - lower) / span), (lambda c: lower + span * c)
-    if scale == "log":
+        start, width = lower, upper - lower
+    elif scale == "log":
         start = log(lower)
         width = log(upper) - start
-        return (lambda x: (math.log(x) - start) / width), exponential(start, width)
-    start = log(1.0 - lower)
-    width = log(1.0 - upper) - start
+    else:
+        start = log(1.0 - lower)
+        width = log(1.0 - upper) - start
+    if width == 0.0:
+        return (lambda _x: 0.5), (lambda _c: lower)
+    if scale == "linear":
+        return (lambda x: (x - start) / width), (lambda c: start + width * c)
     grow = exponential(start, width)
+    if scale == "log":
+        return (lambda x: (math.log(x) - start) / width), grow
     return (lambda x: (math.log(1.0 - x) - start) / width), (lambda c: 1.0 - grow(c))

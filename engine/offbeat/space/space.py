@@ -92,8 +92,10 @@ class Space:
     def from_units(self, us: Sequence[float]) -> dict[str, Any]:
         """The configuration at the quantiles us, `width` numbers in [0, 1), in the order of the sorted names.
 
-        The same on every machine. Raises ValueError if there are too few or too many numbers.
+        The same on every machine. Raises InvalidArgument for too few or too many numbers.
         """
+        if len(us) != self.width:
+            raise InvalidArgument(f"{len(us)} numbers do not make a configuration; this space needs {self.width}.")
         return dict(zip(self._names, map(_call, self._draws, us), strict=True))
 
     def key(self, config: Mapping[str, Any]) -> str:

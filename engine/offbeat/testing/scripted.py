@@ -1,7 +1,8 @@
 """A backend that does what a script says, in simulated time: for tests of schedulers, observers and the engine itself.
 
 It starts no process and never waits. A script is a function of the start command that yields steps; each step comes some
-simulated seconds after the one before it. An attempt that the engine is told to adopt goes on where its script had come to.
+simulated seconds after the one before it. An attempt that the engine is told to adopt goes on where its script had come to,
+so scripts have to depend on nothing but the start command. One that raises is a trial that failed.
 """
 
 from __future__ import annotations
@@ -29,11 +30,17 @@ from offbeat.trial import TrialId
 
 
 class Report(msgspec.Struct, frozen=True):
-    """After `seconds` the trial reports `metrics`; `seq` stands in for the number it would have (duplicates, gaps)."""
+    """After `seconds` the trial reports `metrics`.
+
+    Attributes:
+        seq: stands in for the number that the report would have (duplicates, gaps, stragglers).
+        attempt: stands in for the attempt that it would come from (a report that an earlier one left on the way).
+    """
 
     metrics: dict[str, Any]
     seconds: float = 1.0
     seq: int | None = None
+    attempt: int | None = None
 
 
 class Garbage(msgspec.Struct, frozen=True):
@@ -63,7 +70,7 @@ Script: TypeAlias = Callable[[StartTrial], Iterable[Step]]
 def curve(function: Callable[[dict[str, Any], int], dict[str, Any]], epochs: int | str) -> Script:
     """A script that reports `function(config, epoch)` for epochs 1 to `epochs` (or to the config's value of that name).
 
-    A resumed attempt goes on after the epoch at which its config's `start` says it was paused, as with a checkpoint.
+    Every attempt begins at epoch 1; a backend made with `checkpoints=True` lets resumed ones go on where they were.
     """
 
     def script(start: StartTrial) -> Iterator[Step]:
@@ -75,10 +82,28 @@ def curve(function: Callable[[dict[str, Any], int], dict[str, Any]], epochs: int
 
 
 class _Running:
-    __slots__ = ("attempt", "seq", "steps", "trial")
+    __slots__ = ("attempt", "seq", "steps", "taken", "trial")
 
-    def __init__(self, start: StartTrial, steps: Iterator[Step]) -> None:
+    def __init__(self, start: StartTrial, steps: Iterator[Step], taken: int) -> None:
         self.trial, self.attempt, self.steps, self.seq = start.trial, start.attempt, steps, 0
+        self.taken = taken
+
+
+def _guarded(script: Script, start: StartTrial) -> Iterator[Step]:
+    """The steps of a script, its exception as its end."""
+    try:
+        yield from script(start)
+    except Exception as error:  # noqa: BLE001 - what a script raises is the script's failure, as it would be in a process
+        yield End("failed", f"{type(error).__name__}: {error}")
+
+
+def _without_reports(steps: Iterator[Step], count: int) -> Iterator[Step]:
+    """The steps behind the first `count` reports."""
+    for step in steps:
+        if count <= 0:
+            yield step
+        elif isinstance(step, Report):
+            count -= 1
 
 
 class ScriptedSession:
@@ -115,8 +140,8 @@ class ScriptedSession:
             self._advance(self._begin(command), self.now)
         elif isinstance(command, StopTrial | PauseTrial):
             self._end(command.trial, command.attempt, self.now)
-        else:
-            assert isinstance(command, DeleteCheckpoints)
+        elif isinstance(command, DeleteCheckpoints):
+            self._backend.saved.pop(command.trial, None)
 
     def receive_nowait(self) -> Sequence[Signal]:
         """The next signal; simulated time advances to it."""
@@ -129,6 +154,7 @@ class ScriptedSession:
             if isinstance(signal, Ended):
                 del self.alive[running.trial]
             else:
+                self._backend.saved[running.trial] = running.taken
                 self._advance(running, at)
             return (signal,)
         return ()
@@ -143,7 +169,13 @@ class ScriptedSession:
             self._end(running.trial, running.attempt, self.now)
 
     def _begin(self, start: StartTrial) -> _Running:
-        running = self.alive[start.trial] = _Running(start, iter(self._backend.script(start)))
+        saved, place = self._backend.saved, (start.trial, start.attempt)
+        if place not in self._backend.began:
+            origin = start.trial if start.resume else start.donor
+            self._backend.began[place] = saved.get(origin, 0) if origin is not None and self._backend.checkpoints else 0
+        taken = self._backend.began[place]
+        steps = _without_reports(_guarded(self._backend.script, start), taken)
+        running = self.alive[start.trial] = _Running(start, steps, taken)
         return running
 
     def _advance(self, running: _Running, now: float, skip: int = 0) -> None:
@@ -158,9 +190,11 @@ class ScriptedSession:
             if isinstance(step, Report):
                 seq = running.seq if step.seq is None else step.seq
                 running.seq = max(running.seq, seq + 1)
+                running.taken += 1
                 if seq < skip:
                     continue
-                signal = Reported(trial, attempt, seq, step.metrics, now)
+                sender = attempt if step.attempt is None else step.attempt
+                signal = Reported(trial, sender, seq, step.metrics, now)
             elif isinstance(step, Garbage):
                 if running.seq < skip:
                     continue
@@ -185,14 +219,22 @@ class ScriptedBackend:
     Args:
         script: see `Script`.
         adopts: whether attempts of an earlier session are taken up again.
+        checkpoints: each report is saved, and the next attempt of the trial (or one that has it as donor) goes on behind
+            it. They are kept in this object: a new one, after a crash, has none.
+
+    Attributes:
+        session: the last one opened; saved: reports behind each trial's checkpoint; began: where each attempt began.
     """
 
     time: Literal["real", "simulated"] = "simulated"
 
-    def __init__(self, script: Script, *, adopts: bool = True) -> None:
+    def __init__(self, script: Script, *, adopts: bool = True, checkpoints: bool = False) -> None:
         self.script = script
         self.adopts = adopts
+        self.checkpoints = checkpoints
         self.session: ScriptedSession | None = None
+        self.saved: dict[TrialId, int] = {}
+        self.began: dict[tuple[TrialId, int], int] = {}
 
     @asynccontextmanager
     async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:

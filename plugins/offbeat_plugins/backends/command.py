@@ -1,4 +1,4 @@
-"""From a configuration to what a script is called with: argument list, environment, JSON text. No shell reads any of it."""
+"""From a configuration to what a script is called with: argument list or environment. No shell reads any of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLAG = re.compile(r"[^-=\s\0][^=\0]*")
 _VARIABLE = re.compile(r"[^=\0]+")
 
 
-class Unpassable(ValueError):
+class Unpassable(ValueError):  # noqa: N818 - an answer to the session, not an error for users
     """A name or value cannot be handed over in the chosen way; the message says which and what to do."""
 
 

@@ -25,18 +25,18 @@ class LocalBackend:
     """Runs a script once for each trial, as a process tree of this machine that never outlives the engine.
 
     The script gets its configuration as `--name value` flags (lists and booleans as JSON text; `--name=value` where the
-    value begins with a dash), reports through `offbeat.Reporter` or by printing `[tune-metric]: {json}` lines, and finds its
-    checkpoint directory by `offbeat.report.checkpoint_dir()`. When it is to end it gets SIGTERM, and after the grace SIGKILL.
+    value begins with a dash), reports through `offbeat.Reporter` or by printing `[tune-metric]: {json}` lines, and
+    finds its checkpoints by `offbeat.report.checkpoint_dir()`. To end it gets SIGTERM, after the grace SIGKILL.
 
     Args:
         entry_point: the script, or any executable file.
-        binary: what runs it: `"torchrun"`, `["java", "-jar"]` ...; default this Python for `.py` files, nothing for others.
-        config_as: "flags"; "json": `--offbeat-config PATH` alone; "env": `OFFBEAT_HP_<name>` variables. The JSON file is
-            always there, its path in `OFFBEAT_CONFIG`.
+        binary: what runs it: `"torchrun"`, `["java", "-jar"]` ...; default this Python for `.py` files, else nothing.
+        config_as: "flags"; "json": `--offbeat-config PATH` alone; "env": `OFFBEAT_HP_<name>` variables. The JSON file
+            is always there, its path in `OFFBEAT_CONFIG`.
         rotate_gpus: assign GPUs through `CUDA_VISIBLE_DEVICES`; False, or no GPUs: the variable stays as it is.
         num_gpus_per_trial: how many each trial gets.
         gpus_to_use: their indices or ids; default those in `CUDA_VISIBLE_DEVICES`, else all.
-        num_threads: for OpenMP and BLAS in each trial, where the user's environment says nothing; default cores / workers.
+        num_threads: for OpenMP and BLAS in each trial, where the environment says nothing; default cores / workers.
         env, cwd: additional variables; working directory (default: the engine's).
         max_trial_time: seconds an attempt may take; max_silence: seconds it may go without a report. It then fails.
         delete_checkpoints: for the engine: have checkpoints deleted when no trial can need them any more.
@@ -100,7 +100,7 @@ class LocalBackend:
     async def _open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
         from offbeat_plugins.backends.processes.session import LocalSession, end_strays
 
-        options = self._options.at(self._cwd or os.getcwd())  # noqa: PTH109 - a text is wanted
+        options = self._options.at(self._cwd or str(Path.cwd()))
         if (Path(context.folder.path) / "trials").is_dir():
             await anyio.to_thread.run_sync(end_strays, Path(context.folder.path))
         environment = {**os.environ, **options.env}
@@ -115,7 +115,7 @@ class LocalBackend:
 
 
 def _existing_file(entry_point: str | os.PathLike[str]) -> Path:
-    path = Path(os.path.abspath(Path(entry_point).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    path = Path(entry_point).expanduser().absolute()
     if path.is_dir():
         raise InvalidArgument(f"entry_point={str(entry_point)!r} is a directory: name the script in it.")
     if not path.is_file():
@@ -127,7 +127,7 @@ def _existing_file(entry_point: str | os.PathLike[str]) -> Path:
 
 
 def _existing_folder(cwd: str | os.PathLike[str]) -> str:
-    path = Path(os.path.abspath(Path(cwd).expanduser()))  # noqa: PTH100 - as above
+    path = Path(cwd).expanduser().absolute()
     if not path.is_dir():
         raise InvalidArgument(f"cwd={str(cwd)!r} is not a directory.")
     return str(path)
@@ -140,7 +140,7 @@ def _runner(binary: str | os.PathLike[str] | Sequence[str] | None, script: Path)
             return [sys.executable]
         if not os.access(script, os.X_OK):
             raise InvalidArgument(
-                f"entry_point={str(script)!r} is not executable: chmod +x it, or say what runs it, such as binary='bash'."
+                f"entry_point={str(script)!r} is not executable: chmod +x it, or say what runs it (binary='bash')."
             )
         return []
     parts = [os.fspath(binary)] if isinstance(binary, str | os.PathLike) else list(binary)
@@ -152,7 +152,7 @@ def _runner(binary: str | os.PathLike[str] | Sequence[str] | None, script: Path)
     if program is None:
         hint = f" Did you mean binary={parts[0].split()!r}?" if " " in parts[0] else ""
         raise InvalidArgument(f"binary={parts[0]!r} is not an executable file and not on PATH.{hint}")
-    return [os.path.abspath(program), *parts[1:]]  # noqa: PTH100 - as above
+    return [str(Path(program).absolute()), *parts[1:]]
 
 
 def _checked_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """From the bytes of a report pipe to signals. Whatever a script writes there, nothing here raises.
 
-A usable line is a JSON object `{v, trial, attempt, seq, metrics}` of at most 64 KiB, its metrics a flat table from names to
-numbers, text and booleans. Everything else is counted and shown as `Garbled`; the lines before and after are kept.
+A usable line is a JSON object `{v, trial, attempt, seq, metrics}` of at most 64 KiB, metrics being a flat table from
+names to numbers, text and booleans. All else is counted and shown as `Garbled`; the lines before and after are kept.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Asynchronous successive halving (Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning").
 
-Two types. "stopping": a trial that reaches a rung is compared with those that were there before and goes on or is stopped.
-"promotion", the paper's: every trial pauses at each rung; a free worker resumes the best paused trial that is good enough,
-from the highest rung down, and starts a new one only if there is none. Brackets as in Hyperband (Li et al. 2017), drawn at
-random for each new trial.
+Two types. "stopping": a trial that reaches a rung is compared with those that were there before, and goes on or is
+stopped. "promotion", the paper's: every trial pauses at each rung; a free worker resumes the best paused trial that is
+good enough, from the highest rung down, and starts a new one only if there is none. Brackets as in Hyperband (Li et al.
+2017), drawn at random for each new trial.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from itertools import accumulate, pairwise
@@ -43,7 +43,7 @@ class ASHA:
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run. With it a script
             ends by itself at each rung of the promotion type, and need not be killed.
         max_t: highest resource level; else the constant `max_resource_attr`, else "epochs", "max_t" or "max_epochs".
-        type: "stopping" or "promotion".
+        type: "stopping" or "promotion"; see the module.
         grace_period, reduction_factor: rungs at grace_period * reduction_factor ** k below max_t.
         rung_increment: rungs in equal steps from grace_period instead; rung_levels: an explicit list instead.
         brackets: bracket b skips the b lowest rungs. rung_system_per_bracket: compare trials within their bracket only.
@@ -54,9 +54,9 @@ class ASHA:
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
 
-    Once the space is exhausted and no trial is alive, the promotion type resumes the best paused trial of the highest rung
-    although it missed its cut, one at a time: paused trials alone never hold up a run that has budget left. The run ends
-    when every trial has reached max_t, or by its limits.
+    Once the space is exhausted and no trial is alive, the promotion type resumes the best paused trial of the highest
+    rung although it missed its cut, one at a time: paused trials alone never hold up a run that has budget left. Such a
+    run ends when every trial has reached max_t, or by its limits.
 
     Raises InvalidArgument, InvalidSpace, UnknownPlugin.
     """
@@ -155,13 +155,13 @@ class ASHA:
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Decides on a result that has reached a rung or max_t; lets all others pass."""
         if event.__class__ is TrialResult:
-            if event.resource < self._due[event.trial]:  # type: ignore[attr-defined]
+            if event.resource < self._due[event.trial]:
                 return ()
-            decision = self._reached(event)  # type: ignore[arg-type]
+            decision = self._reached(event)
             self._searcher.observe(event, ledger)
             return (decision,)
         if event.__class__ is Suggested:
-            self._suggested(event)  # type: ignore[arg-type]
+            self._suggested(event)
         elif (trial := getattr(event, "trial", None)) is not None:
             self._follow(trial, ledger[trial].status)
         self._searcher.observe(event, ledger)
@@ -181,7 +181,7 @@ class ASHA:
     def _follow(self, trial: TrialId, status: Status) -> None:
         """A trial that has ended is never promoted; its entries stay, since they are true."""
         if status.ended:
-            self._forget(trial)
+            pass
             self._due.pop(trial, None)
         if status.ended or status is Status.PAUSED:
             self._alive.discard(trial)
@@ -219,7 +219,7 @@ class ASHA:
 
     # --- propose: reads the fold
 
-    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | None | Awaitable[Proposal | None]:
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
         """Resumes a trial that is good enough (promotion), else starts a new one; None if there is neither."""
         if self._promotes and (resumed := self._promotion(ledger)) is not None:
             return resumed
@@ -228,7 +228,7 @@ class ASHA:
         config = self._searcher.propose(request, ledger)
         if isawaitable(config):
             return self._later(config, request, ledger)
-        return self._start(config, request, ledger)  # type: ignore[arg-type]
+        return self._start(config, request, ledger)
 
     async def _later(
         self, config: Awaitable[dict[str, Any] | None], request: ProposalRequest, ledger: LedgerView
@@ -255,7 +255,7 @@ class ASHA:
         return Start(config=config, until=until, tags={"bracket": bracket})
 
     def _last_resort(self, ledger: LedgerView) -> Resume | None:
-        """No new configuration is left. What is alive may still decide which trial deserves to go on; else the best does."""
+        """No configuration is left: while a trial is alive it may decide who goes on, then the best paused one does."""
         if self._alive:
             return None
         for rung in self._from_the_top:
@@ -277,7 +277,7 @@ class ASHA:
     def rung_table(self) -> list[dict[str, Any]]:
         """The rungs from the lowest up, for `offbeat explain`.
 
-        Each is {"level", "system" (bracket, if each has rungs of its own, else 0), "entries": [(value, trial), ...] best
+        Each is {"level", "system": bracket, if each has rungs of its own, else 0, "entries": [(value, trial), ...] best
         first, "cut": how many of them are good enough (0: too few to judge), "waiting": paused trials, best first}.
         """
         sign = 1 if self._minimise else -1

@@ -1,4 +1,4 @@
-"""Random search (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization"): no trial is ever stopped."""
+"""Random search (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization"): nothing is ever stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RandomSearch:
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again; otherwise the run ends when a finite space is exhausted.
         random_seed: None chooses one, which the journal keeps.
-        resource_attr: name under which the script reports its progress (epoch ...), if it does; `time_attr` is the same.
+        resource_attr: name under which the script reports its progress, if it does; `time_attr` is the same.
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run.
         nonfinite: what NaN or an infinite value means, for all metrics or by name: "fail" ends the trial as failed,
             "worst" counts as the worst value so far, "ignore" drops the report.

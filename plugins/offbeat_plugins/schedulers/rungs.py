@@ -1,14 +1,15 @@
 """Rungs of successive halving: levels, what is recorded at them, and who is good enough to go on.
 
-Sources: Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning" (ASHA), for the paper's rule; the quantile
-rule is that of the asynchronous Hyperband in common use. Inside, lower is better: callers flip the sign for "max", so that
-mirrored data gives mirrored decisions to the last bit.
+Sources: Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning" (ASHA), for the paper's rule; the
+quantile rule is that of the asynchronous Hyperband in common use. Inside, lower is better: callers flip the sign for
+"max", so that mirrored data gives mirrored decisions to the last bit.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import isfinite, isinf
 from typing import Final, Literal, TypeAlias
 
@@ -70,7 +71,7 @@ def _explicit(levels: Sequence[int], max_t: int) -> tuple[int, ...]:
     given = list(levels)
     for level in given:
         require_count("rung_levels (each)", level)
-    if len(given) < 2 or any(low >= high for low, high in zip(given, given[1:], strict=False)):
+    if len(given) < 2 or any(low >= high for low, high in pairwise(given)):
         raise InvalidArgument(
             f"rung_levels={given!r}: give at least two whole numbers, each larger than the one before."
         )
@@ -97,7 +98,7 @@ def bracket_shares(levels: Sequence[int], brackets: int) -> tuple[float, ...]:
 
 
 class Ranking:
-    """Trials by value, best (lowest) first, equal values in order of arrival. Insertion keeps the order: nothing is sorted.
+    """Trials by value, best (lowest) first, equal values in order of arrival. Insertion keeps the order, nothing sorts.
 
     Attributes:
         values, trials: parallel lists; read, never changed by others.
@@ -119,7 +120,7 @@ class Ranking:
         self.trials.insert(place, trial)
 
     def place(self, value: float, trial: TrialId) -> int:
-        """How many trials rank before this one, earlier ones of the same value included. ValueError if it is not there."""
+        """How many trials rank before this one, earlier ones of its value included. ValueError if it is not there."""
         return self.trials.index(trial, bisect_left(self.values, value))
 
     def remove(self, value: float, trial: TrialId) -> None:
@@ -152,9 +153,9 @@ class Rung:
 
     Args:
         level: the resource level; next_level: the one above, `max_t` for the top rung.
-        rule: "quantile": a trial goes on if its value is not above the `level / next_level` quantile of all values so far,
-            its own included; one entry alone is not judged. "paper": the best `floor(n * level / next_level)` of n entries
-            go on, i.e. floor(n / reduction_factor); as long as that is none, nothing is judged.
+        rule: "quantile": a trial goes on if its value is not above the `level / next_level` quantile of all values so
+            far, its own included; one entry alone is not judged. "paper": the best `floor(n * level / next_level)` of n
+            entries go on, i.e. floor(n / reduction_factor); as long as that is none, nothing is judged.
     """
 
     __slots__ = ("entries", "level", "next_level", "quantile", "rule", "waiting")

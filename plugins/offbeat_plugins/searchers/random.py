@@ -25,14 +25,14 @@ class RandomSearcher:
         space: what to draw from.
         objective: not looked at; every searcher is given it.
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
-        allow_duplicates: a configuration may come again. Otherwise whatever was suggested once, failed trials included, is
-            not suggested again, and an exhausted space answers None.
+        allow_duplicates: a configuration may come again. Otherwise whatever was suggested once, failed trials included,
+            is not suggested again, and an exhausted space answers None.
     """
 
     def __init__(
         self,
         space: Space,
-        objective: Objective | None = None,  # noqa: ARG002 - see above
+        objective: Objective | None = None,
         *,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         allow_duplicates: bool = False,
@@ -46,7 +46,7 @@ class RandomSearcher:
         self._rows: tuple[int, Rows] | None = None
         self._rest: list[dict[str, Any]] | None = None
 
-    def propose(self, request: ProposalRequest, ledger: LedgerView | None = None) -> dict[str, Any] | None:  # noqa: ARG002
+    def propose(self, request: ProposalRequest, ledger: LedgerView | None = None) -> dict[str, Any] | None:
         """The next configuration; None once there is no new one."""
         if self._suggested < len(self._initial):
             return dict(self._initial[self._suggested])
@@ -69,7 +69,7 @@ class RandomSearcher:
         place = rows.row(request.number, REDRAWS + 1)[0]
         return dict(left[int(place * len(left))]) if left else None
 
-    def observe(self, event: Event, ledger: LedgerView | None = None) -> None:  # noqa: ARG002
+    def observe(self, event: Event, ledger: LedgerView | None = None) -> None:
         """Remembers what was suggested; everything else passes."""
         if type(event) is Suggested and event.kind == "start":
             self._suggested += 1

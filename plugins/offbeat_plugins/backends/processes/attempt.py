@@ -32,7 +32,7 @@ class Running:
         over_limit: which limit it exceeded, one clause.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one caller, in this package
         self,
         key: int,
         start: StartTrial,

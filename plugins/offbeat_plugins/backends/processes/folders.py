@@ -1,7 +1,7 @@
 """An attempt's folder and a trial's checkpoints on disk. Standard library only; follows no symbolic link to outside."""
 
 # pathlib would double the start-up time of the supervisor.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH104, PTH108, PTH110, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH120, PTH123
 from __future__ import annotations
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable
 CHECKPOINTS = "checkpoints"
 
 
-class NotOurs(OSError):
+class NotOurs(OSError):  # noqa: N818 - told to the engine in words
     """Something stands where a folder of the experiment should be."""
 
 
@@ -40,7 +40,7 @@ def create(path: str) -> int:
 
 
 def remove(path: str) -> None:
-    """Deletes a tree in one step as others see it; of a symbolic link the link alone. Nothing happens if it is not there."""
+    """Deletes a tree in one step as others see it; of a symbolic link the link alone. Does nothing without either."""
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)

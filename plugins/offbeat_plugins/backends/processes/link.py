@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _PROGRAM = Path(__file__).with_name("supervisor.py")
-# Linux alone has datagrams that arrive in order and whole on a connected socket; elsewhere plain ones do the same locally.
+# Whole messages in their order; where the system has no such sockets, local datagrams behave the same.
 _KIND = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_STREAM) if sys.platform == "linux" else socket.SOCK_DGRAM
 
 
@@ -50,15 +50,14 @@ class Link:
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM), str(orders_end.fileno())],
-                    stdin=lifeline_end,
+                    stdin=lifeline_end.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=self._errors,
                     pass_fds=(orders_end.fileno(),),
                     start_new_session=True,
                 )
             except BaseException:
-                for end in (self._orders, self._lifeline, self._errors):
-                    end.close()
+                self._close_all()
                 raise
         self._loop.add_reader(self._orders, self._receive)
         self._loop.add_reader(self._lifeline, self._lifeline_closed)
@@ -116,8 +115,12 @@ class Link:
             self._queue.clear()
             # Its descriptors are closed already, so it is a zombie by now or within microseconds.
             self._process.wait()
-            for end in (self._orders, self._lifeline, self._errors):
-                end.close()
+            self._close_all()
+
+    def _close_all(self) -> None:
+        self._orders.close()
+        self._lifeline.close()
+        self._errors.close()
 
     def _sent(self, data: bytes, fd: int) -> bool:
         try:

@@ -36,8 +36,8 @@ class Options:
     def unset(self) -> list[str]:
         """Variables of the engine that would mislead a trial.
 
-        A trial is rank 0 of its own world, whatever rank the engine has in its; and another experiment's Reporter, in whose
-        trial this engine runs, is not this one's.
+        A trial is rank 0 of its own world, whatever rank the engine has in its; and if the engine runs in a trial of
+        another experiment, that one's Reporter is not this one's.
         """
         ranks = [name for name in RANK_VARIABLES if os.environ.get(name, "0") != "0" and name not in self.env]
         return ["OFFBEAT_REPORTER", *ranks]

@@ -51,7 +51,7 @@ class LocalSession:
         self._options = options
         self._context = context
         self._gpus = gpus
-        self._folder = Path(os.path.abspath(context.folder.path))  # noqa: PTH100 - resolve() would follow links
+        self._folder = Path(context.folder.path).absolute()
         self._token = token(self._folder)
         self._limits = thread_limits(options.num_threads, context.n_workers, {**os.environ, **options.env})
         self._loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ class LocalSession:
 
     # --- the engine's side
 
-    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:  # noqa: ARG002 - the protocol's signature
+    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:
         """None: no trial outlives the engine that started it."""
         return ()
 
@@ -314,7 +314,7 @@ def end_strays(folder: Path) -> int:
     Only for the holder of the experiment's lock, with no trial of its own running. Not for the event loop.
     """
     count = 0
-    wanted = token(Path(os.path.abspath(folder))).encode()  # noqa: PTH100 - as above
+    wanted = token(Path(folder).absolute()).encode()
     while strays := tree.holding(wanted, {os.getpid(), os.getppid()}):
         count += len(strays)
         tree.kill_and_wait(strays)

@@ -1,14 +1,15 @@
 """The process above one attempt: starts it, owns its whole tree, ends it, and says how it ended. Standard library only.
 
-It is forked by the supervisor and lives as long as anything of the trial does. Being the nearest subreaper, it inherits
-whatever the trial leaves behind (children with a session of their own, double forks), so "no child left" means "the tree is
-gone".
+Being the nearest subreaper, it inherits what the trial leaves behind (children with a session of their own, double
+forks), so "no child left" means "the tree is gone". It is forked by the supervisor and serves one attempt after the
+other: a fresh fork for each would cost 6 ms in copied pages.
 """
 
 # pathlib would double the start-up time of the supervisor.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH104, PTH108, PTH110, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH112, PTH118, PTH120, PTH123
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -16,7 +17,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from offbeat_plugins.backends.processes import folders, tree
 
@@ -32,25 +33,58 @@ MARK: Final = b"[tune-metric]:"
 LINE_LIMIT: Final = 64 * 1024
 # A pipe that polls as writable takes this much without blocking.
 ATOMIC: Final = 4096
+IDLE: Final = b"idle"
+MESSAGE: Final = 1 << 18
+"""Most bytes of an order."""
 
 
-class _GiveUp(Exception):
+class _GiveUp(Exception):  # noqa: N818 - a way out, not an error
     """The attempt was told to end before it was started."""
 
 
-class Shim:
-    """One attempt.
+def serve(control: socket.socket, engine: socket.socket, wakeup: int) -> None:
+    """Runs attempts as they are ordered, until the supervisor is gone.
 
     Args:
-        order: what `LocalSession` sent: key, trial, attempt, argv, env, unset, cwd, folder, config, clean, donor, grace.
-        report: write end of the report pipe.
-        control: read end of the supervisor's pipe: one line for each wish to end, the seconds of grace in it; its end
-            means that nobody is left whom the trial could serve.
+        control: from the supervisor come orders to start, a report pipe with each, and `{"key", "grace"}` to end one;
+            its end means that nobody is left whom a trial could serve. `IDLE` goes back.
         engine: socket to the engine, written to only.
         wakeup: read end of the pipe that signals write to.
     """
+    while True:
+        data, fds, _, _ = socket.recv_fds(control, MESSAGE, 1)
+        if not data:
+            return
+        if not fds:
+            continue  # the attempt that was to be ended has ended by itself
+        attempt = _Attempt(json.loads(data), fds[0], control, engine, wakeup)
+        message = attempt.run()
+        # The supervisor hears of it first: an order that the engine gives in answer finds this process idle.
+        with contextlib.suppress(OSError):
+            control.send(IDLE)
+        # If the engine is gone, the tree has ended by the closed control socket.
+        with contextlib.suppress(OSError):
+            engine.send(json.dumps(message).encode())
+        if attempt.abandoned:
+            return
 
-    def __init__(self, order: dict[str, Any], report: int, control: int, engine: socket.socket, wakeup: int) -> None:
+
+class _Attempt:
+    """One attempt, from its order to the end of its tree.
+
+    Args:
+        order: what `LocalSession` sent: key, trial, attempt, argv, env, unset, cwd, folder, config, clean, donor ...
+        report: write end of the report pipe, owned from here on.
+
+    Attributes:
+        abandoned: processes that survive SIGKILL were left behind.
+    """
+
+    def __init__(
+        self, order: dict[str, Any], report: int, control: socket.socket, engine: socket.socket, wakeup: int
+    ) -> None:
+        os.set_inheritable(report, False)
+        self.abandoned = False
         self._order = order
         self._report = report
         self._control = control
@@ -62,30 +96,26 @@ class Shim:
         self._main = -1
         self._status: int | None = None
         self._asked = False
-        self._alone = False
         self._ending = False
         self._deadline: float | None = None
-        self._given_up = float("inf")
-        self._killed_by_us = False
-        self._output: _Output | None = None
+        self._give_up_at = float("inf")
 
-    def run(self) -> NoReturn:
-        """Never returns."""
+    def run(self) -> dict[str, Any]:
+        """Returns what is to be told about its end, when nothing of it is left."""
         error = ""
         try:
-            self._start()
+            with self._start() as output:
+                self._watch(output)
+                output.finish(self._control.fileno())
         except _GiveUp:
             pass
         except (OSError, ValueError, subprocess.SubprocessError) as problem:
             error = f"could not be started: {problem}"
-        else:
-            self._watch()
-            if self._output is not None:
-                self._output.finish(self._poll, self._control)
-        self._tell_end(error)
-        os._exit(0)
+        finally:
+            os.close(self._report)
+        return self._end_of_it(error)
 
-    def _start(self) -> None:
+    def _start(self) -> _Output:
         order = self._order
         folder: str = order["folder"]
         trial_folder = os.path.dirname(folder)
@@ -100,8 +130,8 @@ class Shim:
             folders.make(checkpoints)
         config = os.path.join(folder, "config.json")
         fd = folders.create(config)
-        with open(fd, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(order["config"])
+        with open(fd, "w", encoding="utf-8") as written:
+            written.write(order["config"])
         env = {name: value for name, value in os.environ.items() if name not in order["unset"]}
         env.update(order["env"])
         env.update(
@@ -113,44 +143,44 @@ class Shim:
         if os.path.isdir("/proc/self/fd"):
             env["OFFBEAT_REPORT_PATH"] = f"/proc/{os.getpid()}/fd/{self._report}"
         self._give_up_if_asked()
-        stdout, stdout_end = os.pipe()
-        stdout_file = folders.create(os.path.join(folder, "stdout"))
-        stderr = folders.create(os.path.join(folder, "stderr"))
-        process = subprocess.Popen(
-            order["argv"],
-            stdin=subprocess.DEVNULL,
-            stdout=stdout_end,
-            stderr=stderr,
-            cwd=order["cwd"],
-            env=env,
-            pass_fds=(self._report,),
-            start_new_session=True,
-        )
+        with contextlib.ExitStack() as opened:
+            file = folders.create(os.path.join(folder, "stdout"))
+            opened.callback(os.close, file)
+            stdout, stdout_end = os.pipe()
+            opened.callback(os.close, stdout)
+            with open(stdout_end, "wb"), open(folders.create(os.path.join(folder, "stderr")), "wb") as stderr:
+                process = subprocess.Popen(
+                    order["argv"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout_end,
+                    stderr=stderr,
+                    cwd=order["cwd"],
+                    env=env,
+                    pass_fds=(self._report,),
+                    start_new_session=True,
+                )
+            opened.pop_all()
         self._main = process.pid
         # The exit status is collected below, together with that of every other child.
         process.returncode = 0
-        os.close(stdout_end)
-        os.close(stderr)
-        self._output = _Output(order, stdout, stdout_file, self._report)
+        with contextlib.suppress(OSError):
+            self._engine.send(json.dumps({"started": order["key"], "pid": self._main}).encode())
         self._poll.register(stdout, select.POLLIN)
-        self._tell({"started": order["key"], "pid": self._main})
+        return _Output(order, stdout, file, self._report)
 
     def _give_up_if_asked(self) -> None:
-        readable = select.poll()
-        readable.register(self._control, select.POLLIN)
-        if readable.poll(0):
+        if select.select((self._control,), (), (), 0)[0] and self._listen() is not None:
             self._asked = True
             raise _GiveUp
 
-    def _watch(self) -> None:
+    def _watch(self, output: _Output) -> None:
         """Until no process of the trial is left."""
-        output = self._output
-        assert output is not None
         while True:
             wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic()) * 1000
             ready = dict(self._poll.poll(wait))
-            if self._control in ready:
-                self._listen()
+            if self._control.fileno() in ready and (grace := self._listen()) is not None:
+                self._asked = self._asked or self._status is None
+                self._end(grace)
             if output.fd in ready or self._report in ready:
                 output.move(self._poll)
             if self._wakeup in ready:
@@ -159,7 +189,8 @@ class Shim:
                 return
             now = time.monotonic()
             if self._deadline is not None and now >= self._deadline:
-                if now > self._given_up:
+                if now > self._give_up_at:
+                    self.abandoned = True
                     return
                 self._kill(now)
 
@@ -178,15 +209,14 @@ class Shim:
             self._end(LEFTOVER_GRACE)
         return True
 
-    def _listen(self) -> None:
-        text = os.read(self._control, 4096)
-        if text:
-            self._asked = self._asked or self._status is None
-            self._end(min(map(float, text.split())))
-        else:
+    def _listen(self) -> float | None:
+        """The grace within which this attempt is to end; None if that was said of an earlier one."""
+        data = self._control.recv(MESSAGE)
+        if not data:
             self._poll.unregister(self._control)
-            self._alone = True
-            self._end(min(ORPHAN_GRACE, self._order["grace"]))
+            return float(min(ORPHAN_GRACE, self._order["grace"]))
+        wish = json.loads(data)
+        return float(wish["grace"]) if wish["key"] == self._order["key"] else None
 
     def _end(self, grace: float) -> None:
         deadline = time.monotonic() + grace
@@ -197,12 +227,11 @@ class Shim:
         self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
 
     def _kill(self, now: float) -> None:
-        if self._given_up == float("inf"):
-            self._given_up = now + KILL_LIMIT
+        self._give_up_at = min(self._give_up_at, now + KILL_LIMIT)
         tree.send(tree.descendants(os.getpid()), signal.SIGKILL)
         self._deadline = now + KILL_INTERVAL
 
-    def _tell_end(self, error: str) -> None:
+    def _end_of_it(self, error: str) -> dict[str, Any]:
         message: dict[str, Any] = {
             "ended": self._order["key"],
             "status": self._status,
@@ -211,16 +240,10 @@ class Shim:
         }
         if error or (self._status and not self._asked):
             message["detail"] = folders.tail(os.path.join(self._order["folder"], "stderr"))
-        if self._given_up < time.monotonic():
+        if self.abandoned:
             left = ", ".join(map(str, tree.descendants(os.getpid())))
             message["detail"] = f"These processes survived SIGKILL and were left behind: {left}."
-        self._tell(message)
-
-    def _tell(self, message: dict[str, Any]) -> None:
-        try:
-            self._engine.send(json.dumps(message).encode())
-        except OSError:
-            pass  # the engine is gone; the tree ends by the closed control pipe
+        return message
 
 
 class _Output:
@@ -236,34 +259,38 @@ class _Output:
         self._rest = b""
         self._pending = b""
 
-    def move(self, poll: select.poll) -> bool:
-        """Takes what is there; False at the end of the stream. Reads no further while reports cannot be passed on."""
+    def __enter__(self) -> _Output:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.fd)
+        os.close(self._file)
+
+    def move(self, poll: select.poll) -> None:
+        """Takes what is there; reads no further while reports cannot be passed on."""
         if self._pending:
             self._pass_on(poll)
-            return True
+            return
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
-            return True
+            return
         if not data:
             poll.unregister(self.fd)
-            return False
+            return
         self._store(data)
-        self._scan(data)
-        if self._pending:
+        if self._scan(data):
             poll.unregister(self.fd)
             poll.register(self._report, select.POLLOUT)
-        return True
 
-    def finish(self, poll: select.poll, control: int) -> None:
-        """The tree is gone: moves what is left in the pipe. Gives up if supervisor or engine are gone too."""
-        quick = select.poll()
+    def finish(self, control: int) -> None:
+        """The tree is gone: moves what is left in the pipe. Gives up if the supervisor or the engine is gone too."""
+        poll = select.poll()
+        poll.register(self._report, select.POLLOUT)
+        poll.register(control, 0)
         while True:
             while self._pending:
-                quick.register(self._report, select.POLLOUT)
-                quick.register(control, select.POLLIN)
-                ready = dict(quick.poll())
-                if ready.get(control, 0) & select.POLLHUP:
+                if dict(poll.poll()).get(control):
                     return
                 self._write_pending()
             try:
@@ -277,16 +304,15 @@ class _Output:
                 break
             self._store(data)
             self._scan(data)
-        os.close(self._file)
 
     def _store(self, data: bytes) -> None:
-        try:
+        # A full disk costs the log, not the trial.
+        with contextlib.suppress(OSError):
             while data:
                 data = data[os.write(self._file, data) :]
-        except OSError:
-            pass  # a full disk costs the log, not the trial
 
-    def _scan(self, data: bytes) -> None:
+    def _scan(self, data: bytes) -> bool:
+        """Finds reports in what was read; whether any are to be passed on."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_LIMIT:
             # Passed on in part, it is counted as garbage; without a mark it is no report at all.
@@ -298,6 +324,7 @@ class _Output:
                 metrics = line[start + len(MARK) :].strip()
                 self._pending += f'{self._head}{self._seq},"metrics":'.encode() + metrics + b"}\n"
                 self._seq += 1
+        return bool(self._pending)
 
     def _pass_on(self, poll: select.poll) -> None:
         self._write_pending()

@@ -1,12 +1,12 @@
 """The process above all trials of a run: takes orders from the engine, forks a shim for each attempt.
 
-Run by an isolated interpreter: `python -I -S -X utf8 supervisor.py ORDERS`, where ORDERS is the descriptor of a datagram
-socket and standard input is the lifeline, a socket that carries nothing. When the lifeline closes the engine is gone, and every
-tree is ended. Standard library only, one thread: forking it is cheap and safe.
+Run by an isolated interpreter: `python -I -S -X utf8 supervisor.py ORDERS`, where ORDERS is the descriptor of a
+datagram socket and standard input is the lifeline, a socket that carries nothing. When the lifeline closes, the engine
+is gone, and every tree is ended. Standard library only, one thread: forking it is cheap and safe.
 """
 
 # pathlib would double the start-up time of the supervisor.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH104, PTH108, PTH110, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH100
 from __future__ import annotations
 
 import contextlib
@@ -21,23 +21,22 @@ from typing import Any, Final
 
 if __name__ == "__main__":
     # The isolated interpreter knows the standard library alone; it stays first.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+    sys.path.append(os.path.abspath(__file__).rsplit(os.sep, 4)[0])
 
 from offbeat_plugins.backends.processes import tree
-from offbeat_plugins.backends.processes.shim import Shim
+from offbeat_plugins.backends.processes.shim import MESSAGE, serve
 
 LIFELINE: Final = 0
-MESSAGE: Final = 1 << 18
-"""Most bytes of an order."""
+PAIR: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 
 
 class Supervisor:
-    """Keeps a control pipe to each shim, and ends whatever belongs to none."""
+    """Hands each attempt to an idle shim or a new one, and ends whatever belongs to none."""
 
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
-        self._shims: dict[int, tuple[int, int]] = {}  # pid -> (key, write end of the control pipe)
-        self._broken: list[int] = []  # keys whose shim was killed
+        self._shims: dict[int, _Shim] = {}  # by process id
+        self._broken: list[int] = []  # keys of attempts whose shim was killed
         self._poll = select.poll()
         self._parent = os.getppid()
         self._serving = True
@@ -64,6 +63,9 @@ class Supervisor:
             ready = dict(self._poll.poll(50 if self._broken else None))
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
+            for shim in self._shims.values():
+                if shim.control.fileno() in ready:
+                    shim.listen(self._poll)
             if self._serving and self._orders.fileno() in ready:
                 self._order()
             self._reap()
@@ -77,54 +79,61 @@ class Supervisor:
         order: dict[str, Any] = json.loads(data)
         match order.get("op"):
             case "start":
-                self._start(order, fds[0])
+                shim = next((shim for shim in self._shims.values() if shim.key is None), None) or self._new_shim()
+                shim.start(order["key"], data, fds[0])
+                os.close(fds[0])
             case "stop":
-                for key, control in self._shims.values():
-                    if order["key"] is None or key == order["key"]:
-                        _tell(control, order["grace"])
+                for shim in self._shims.values():
+                    if shim.key is not None and order["key"] in (None, shim.key):
+                        shim.end(order["grace"])
         return None
 
-    def _start(self, order: dict[str, Any], report: int) -> None:
-        os.set_inheritable(report, False)
-        control, control_end = os.pipe()
+    def _new_shim(self) -> _Shim:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, PAIR)
         pid = os.fork()
         if pid == 0:
+            status = 70
             try:
-                self._become_shim(order, report, control, control_end)
+                ours.close()
+                self._become_shim(theirs)
+                status = 0
             finally:
-                os._exit(70)
-        os.close(control)
-        os.close(report)
-        self._shims[pid] = (order["key"], control_end)
+                if status:
+                    sys.excepthook(*sys.exc_info())
+                os._exit(status)
+        theirs.close()
+        self._poll.register(ours, select.POLLIN)
+        shim = self._shims[pid] = _Shim(ours)
+        return shim
 
-    def _become_shim(self, order: dict[str, Any], report: int, control: int, control_end: int) -> None:
+    def _become_shim(self, control: socket.socket) -> None:
         tree.become_subreaper()
         wakeup = _wakeup_pipe()
         # Whoever holds a copy of these would keep others waiting for their end.
-        os.close(control_end)
-        for _, other in self._shims.values():
-            os.close(other)
+        for other in self._shims.values():
+            other.control.close()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, LIFELINE)
         os.close(null)
         if self._engine_fd >= 0:
             os.close(self._engine_fd)
         os.close(self._wakeup)
-        Shim(order, report, control, self._orders, wakeup).run()
+        serve(control, self._orders, wakeup)
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, _ = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
             if pid in self._shims:
-                key, control = self._shims.pop(pid)
-                os.close(control)
-                if status != 0:
-                    self._broken.append(key)
+                shim = self._shims.pop(pid)
+                shim.listen(self._poll)
+                shim.control.close()
+                if shim.key is not None:
+                    self._broken.append(shim.key)
         if self._broken:
             self._end_strays()
 
@@ -144,19 +153,54 @@ class Supervisor:
         for fd in (self._orders.fileno(), LIFELINE, self._engine_fd):
             if fd >= 0:
                 self._poll.unregister(fd)
-        # A closed control pipe tells a shim all it needs to know.
-        for pid, (key, control) in self._shims.items():
-            os.close(control)
-            self._shims[pid] = (key, os.open(os.devnull, os.O_WRONLY))
+        # A closed control socket tells a shim all it needs to know.
+        for shim in self._shims.values():
+            self._poll.unregister(shim.control)
+            shim.control.close()
 
 
-def _tell(control: int, grace: float) -> None:
-    with contextlib.suppress(OSError):
-        os.write(control, f"{grace}\n".encode())
+class _Shim:
+    """The supervisor's end of one shim.
+
+    Attributes:
+        control: socket to it.
+        key: of the attempt that it serves, None while it is idle.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.key: int | None = None
+
+    def start(self, key: int, order: bytes, report: int) -> None:
+        """Hands it an attempt."""
+        self.key = key
+        with contextlib.suppress(OSError):
+            socket.send_fds(self.control, [order], [report])
+
+    def end(self, grace: float) -> None:
+        """Has it end its attempt."""
+        with contextlib.suppress(OSError):
+            self.control.send(json.dumps({"key": self.key, "grace": grace}).encode())
+
+    def listen(self, poll: select.poll) -> None:
+        """Notes that it is idle, or closes the socket of one that is gone."""
+        if self.control.fileno() < 0:
+            return
+        try:
+            told = self.control.recv(64, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            told = b""
+        if told:
+            self.key = None
+        else:
+            poll.unregister(self.control)
+            self.control.close()
 
 
 def _ignored(number: int, frame: object) -> None:
-    """A handler in Python is reset to the default in programs that are executed; an ignored signal would stay ignored."""
+    """Does nothing. In executed programs a handler gives way to the default; an ignored signal would stay ignored."""
 
 
 def _wakeup_pipe() -> int:

@@ -1,7 +1,7 @@
 """Process trees: who descends from whom, and how they are told to end. Standard library only."""
 
 # pathlib would double the start-up time of the supervisor.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH104, PTH108, PTH110, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH110, PTH123, PTH208
 from __future__ import annotations
 
 import os
@@ -20,7 +20,7 @@ def become_subreaper() -> bool:
         return False
     import ctypes
 
-    return ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def descendants(root: int) -> list[int]:
@@ -75,7 +75,7 @@ def _parents_from_proc() -> dict[int, int]:
     for pid in process_ids():
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
-                # The command's name stands in parentheses and may hold any character; the parent is the second after it.
+                # The command's name stands in parentheses and may hold any character; the parent is second after it.
                 parents[pid] = int(file.read().rpartition(b")")[2].split()[1])
         except (OSError, IndexError, ValueError):
             continue
@@ -126,7 +126,7 @@ def ask_to_end(root: int) -> None:
 
 
 def holding(token: bytes, spare: Iterable[int] = ()) -> list[int]:
-    """Processes whose initial environment has an `OFFBEAT_TOKEN` that begins with `token`, those in `spare` left out."""
+    """Processes whose initial environment has an `OFFBEAT_TOKEN` beginning with `token`, those in `spare` left out."""
     wanted = b"OFFBEAT_TOKEN=" + token
     found: list[int] = []
     spared = set(spare)

@@ -1,0 +1,183 @@
+"""`offbeat explain`: why a trial was suggested, promoted and stopped.
+
+The reasons stand in the journal. Who the rivals were is found by folding the journal into the scheduler again, up to
+the event in question, and asking it for its `rung_table()`; a scheduler without one is explained by its reasons alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from offbeat.cli.output import add_home, add_json, print_json, print_table, shown, shown_exactly
+
+if TYPE_CHECKING:
+    from offbeat.events import Event
+    from offbeat.results import Experiment
+    from offbeat.state import State
+
+RIVALS: Final = 3
+"""Entries shown on either side of the cut and of the trial."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("explain", help="why a trial was suggested, promoted, stopped", allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("trial", metavar="TRIAL", type=int)
+    add_home(parser)
+    add_json(parser)
+    parser.set_defaults(handler=explain)
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Handles the command."""
+    from offbeat.cli.look import in_order, trial_of
+    from offbeat.results import load
+
+    experiment = load(args.name, args.home)
+    trial = trial_of(experiment, args.trial)
+    steps = list(story(experiment, args.trial))
+    if args.json:
+        print_json({"trial": trial.id, "status": trial.status.value, "config": trial.config, "steps": steps})
+        return 0
+    print(f"{experiment.name}, trial {trial.id}: {trial.status.value}")
+    for name, value in in_order(experiment, trial.config).items():
+        print(f"  {name} = {shown_exactly(value)}")
+    for step in steps:
+        print(f"\n[{step['at']:.1f} s] {step['text']}")
+        if step.get("rung"):
+            _print_rung(step["rung"], args.trial, experiment.spec.metrics[0].name)
+    return 0
+
+
+def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
+    """What happened to the trial, oldest first: {"at", "event", "text"}, and "rung" where rivals were compared."""
+    from offbeat.events import ProposalRequested, Suggested, TrialResult, wire_name
+    from offbeat.journal import read_journal
+
+    state = _state(experiment)
+    knew = 0
+    level = 0
+    for recorded in read_journal(experiment.folder):
+        if recorded.seq >= experiment.events:
+            return
+        event = recorded.event
+        if state is not None:
+            state.fold(event)
+        if isinstance(event, ProposalRequested):
+            knew = event.prefix
+        text = _told(event, number, experiment, knew)
+        if not text:
+            continue
+        step: dict[str, Any] = {"at": event.at, "event": wire_name(event), "text": text}
+        rung = _rung(state, number) if state is not None and isinstance(event, Suggested | TrialResult) else None
+        if rung is not None and (rung["level"] > level or isinstance(event, Suggested)):
+            step["rung"] = rung
+            level = rung["level"]
+        yield step
+
+
+def _state(experiment: Experiment) -> State | None:
+    """The engine's state, to be folded again; None where the journal cannot build the scheduler."""
+    from offbeat.describe import build
+    from offbeat.errors import OffbeatError
+    from offbeat.state import State
+
+    try:
+        scheduler = build(experiment.spec.scheduler)
+    except OffbeatError:
+        return None
+    return State(experiment.spec, scheduler, None) if hasattr(scheduler, "rung_table") else None
+
+
+def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:
+    """The event in words, empty if it is not about the trial or says nothing new."""
+    from offbeat import events as ev
+
+    if isinstance(event, ev.TrialResult) and event.trial != number:
+        for other, what, why in event.others:
+            if other == number:
+                return f"{_DONE[what]} on a report of trial {event.trial}{_because(why)}"
+        return ""
+    if getattr(event, "trial", None) != number:
+        return ""
+    match event:
+        case ev.Suggested(kind="start"):
+            copied = f", from the checkpoint of trial {event.donor}" if event.donor is not None else ""
+            known = f"; {knew} events were known then"
+            tags = "".join(f", {name} {shown(value)}" for name, value in event.tags.items())
+            return f"suggested by {experiment.spec.scheduler.name}{copied}{tags}{_because(event.why)}{known}"
+        case ev.Suggested():
+            until = f" up to {event.until}" if event.until is not None else ""
+            return f"chosen to go on{until}{_because(event.why)}"
+        case ev.TrialResult():
+            return _result(event, experiment)
+        case ev.TrialStarted():
+            return f"attempt {event.attempt} started on worker {event.slot}"
+        case ev.TrialResumed():
+            return f"resumed as attempt {event.attempt} on worker {event.slot}"
+        case ev.TrialStopped():
+            return "ended" if event.by == "scheduler" else f"ended by the {event.by}{_because(event.why)}"
+        case ev.TrialFailed():
+            return f"failed: {event.reason}{', to be started again' if event.retry else ''}"
+        case ev.TrialLost():
+            return f"lost: {event.reason}"
+        case ev.TrialPaused():
+            return "paused"
+        case ev.TrialFinished():
+            return "ran to its end"
+        case ev.ReportRejected():
+            return f"{event.count} report{'s' if event.count > 1 else ''} not usable: {event.reason}"
+        case _:
+            return ""
+
+
+_DONE: Final = {"stop": "stopped", "pause": "paused"}
+
+
+def _result(event: Any, experiment: Experiment) -> str:
+    """A result that was decided on; plain ones say nothing."""
+    if event.verdict in ("late", "repeat"):
+        return ""
+    if event.verdict == "continue" and not event.why:
+        return ""
+    metric = experiment.spec.metrics[0].name
+    at = f"{experiment.spec.resource_attr} {event.resource}: " if experiment.spec.resource_attr else ""
+    verdict = {"continue": "goes on", **_DONE}[event.verdict]
+    return f"{at}{metric} {shown(event.metrics[metric])}: {verdict}{_because(event.why)}"
+
+
+def _because(why: str) -> str:
+    return f", because: {why}" if why else ""
+
+
+def _rung(state: State, number: int) -> dict[str, Any] | None:
+    """The highest rung that the trial has reached, as the scheduler had it then."""
+    table: Sequence[Mapping[str, Any]] = state.scheduler.rung_table()  # type: ignore[attr-defined]
+    reached = [rung for rung in table if any(trial == number for _, trial in rung["entries"])]
+    if not reached:
+        return None
+    rung = max(reached, key=lambda one: one["level"])
+    return {"level": rung["level"], "cut": rung["cut"], "entries": [list(entry) for entry in rung["entries"]]}
+
+
+def _print_rung(rung: Mapping[str, Any], number: int, metric: str) -> None:
+    """The rung's ranking around the cut and around the trial."""
+    entries, cut = rung["entries"], rung["cut"]
+    place = next(i for i, (_, trial) in enumerate(entries) if trial == number)
+    wanted = {i for middle in (cut, place) for i in range(middle - RIVALS, middle + RIVALS)} | {0}
+    rows: list[tuple[object, ...]] = []
+    previous = -1
+    for i in sorted(index for index in wanted if 0 <= index < len(entries)):
+        if i > previous + 1:
+            rows.append(("", "...", "", ""))
+        value, trial = entries[i]
+        note = "<- this trial" if trial == number else ""
+        last = "(the last that is good enough)" if i == cut - 1 else ""
+        # Equal values share a rank, as in the recorded reason.
+        rank = next(better for better, (other, _) in enumerate(entries, 1) if other == value)
+        rows.append((f"{rank}.", f"trial {trial}", shown(value), f"{note} {last}".strip()))
+        previous = i
+    print_table(("rank", f"at rung {rung['level']}", metric, ""), rows, indent="    ")

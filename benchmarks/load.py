@@ -23,8 +23,8 @@ TRIALS = Path(__file__).parent / "trials"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_of_tree(skip: str) -> float:
-    """CPU seconds of this process and its descendants, those apart whose command line holds `skip`."""
+def cpu_of_children(skip: str) -> float:
+    """CPU seconds of this process's descendants, those apart whose command line holds `skip`."""
     parents: dict[int, int] = {}
     spent: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
@@ -39,7 +39,7 @@ def cpu_of_tree(skip: str) -> float:
         spent[int(entry.name)] = 0.0 if skip in command else (int(fields[11]) + int(fields[12])) / TICKS
     total = 0.0
     for pid in parents:
-        ancestor = pid
+        ancestor = parents[pid]
         while ancestor not in (0, os.getpid()):
             ancestor = parents.get(ancestor, 0)
         total += spent[pid] if ancestor == os.getpid() else 0.0
@@ -66,11 +66,13 @@ async def idle(seconds: float) -> None:
                 if type(recorded.event).__name__ == "TrialStarted":
                     break
             await asyncio.sleep(1.0)
-            before = cpu_of_tree("reporting.py")
+            before = cpu_of_children("reporting.py")
+            own = time.process_time()
             await asyncio.sleep(seconds)
-            spent = cpu_of_tree("reporting.py") - before
+            own = time.process_time() - own
+            spent = own + cpu_of_children("reporting.py") - before
             session.stop()
-        say(what="idle", seconds=seconds, cpu_percent=100 * spent / seconds)
+        say(what="idle", seconds=seconds, cpu_percent=100 * spent / seconds, engine_percent=100 * own / seconds)
 
 
 async def flood(seconds: float, trials: int, rate: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -78,12 +77,20 @@ def write(folder: ExperimentFolder, method: str, trials: int) -> None:
     journal.close()
 
 
+def peak_mb() -> float:
+    """Highest memory of this process so far; `ru_maxrss` would count what the parent had when it forked."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
 def reopen(folder: str, method: str) -> None:
     """In a fresh process: opens the journal as `Tuner.resume(...).run()` does, and says what it took."""
     import asyncio
 
     path = Path(folder)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = peak_mb()
     began = time.perf_counter()
     tuner = Tuner.resume(
         path.name,
@@ -98,8 +105,8 @@ def reopen(folder: str, method: str) -> None:
             return time.perf_counter() - began
 
     seconds = asyncio.run(until_open())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "beyond_imports_mb": (peak - base) / 1024}))
+    peak = peak_mb()
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak, "beyond_imports_mb": peak - base}))
 
 
 def main() -> None:

@@ -8,17 +8,14 @@ an append and one wake-up a turn, however slow the observers are.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from operator import index
 from typing import Any, Final
 
-import anyio
-import pluggy
-
-from offbeat.errors import BrokenPlugin, nearest
-from offbeat.events import Event, PluginFailed
-from offbeat.hookspecs import ObserverHooks
+from offbeat.contained import Raised
+from offbeat.events import Event, PluginFailed, TrialResult
+from offbeat.lane import Lane
 from offbeat.protocols import ExperimentView, Recorded
 
 TAIL: Final = 65_536
@@ -28,55 +25,17 @@ BATCH: Final = 4_096
 """Most events handed to an observer at once."""
 
 ReadBack = Callable[[int, int], Awaitable[Sequence[Recorded]]]
-"""(first, count) -> at least one event of the journal from `first` on, for what has left the tail."""
+"""(first, count) -> events of the journal from `first` on, for what has left the tail; none if it never got there."""
 
 
-class _Manager(pluggy.PluginManager):
-    """pluggy with methods found by name alone: a plugin author needs no decorator."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        if not hasattr(ObserverHooks, name) or name.startswith("_"):
-            return None
-        return {
-            "wrapper": False, "hookwrapper": False, "optionalhook": False, "tryfirst": False, "trylast": False,
-            "specname": None,
-        }  # fmt: skip
-
-
-def validate_observer(observer: object, name: str) -> None:
-    """Checks an observer against the hook page. Raises BrokenPlugin that names the method and the surplus arguments."""
-    manager = _Manager("offbeat")
-    manager.add_hookspecs(ObserverHooks)
-    try:
-        manager.register(observer, name)
-    except pluggy.PluginValidationError as error:
-        raise BrokenPlugin("offbeat.reporters", name, " ".join(str(error).split())) from None
-    if not callable(getattr(observer, "handle", None)):
-        public = [attribute for attribute in dir(observer) if not attribute.startswith("_")]
-        raise BrokenPlugin("offbeat.reporters", name, f"it has no method `handle(events)`. {nearest('handle', public)}")
-
-
-class Lane:
-    """One observer and its cursor."""
-
-    def __init__(self, name: str, observer: Any) -> None:
-        validate_observer(observer, name)
-        self.name = name
-        self.observer = observer
-        self.latest_only = bool(getattr(observer, "latest_only", False))
-        self.cursor = 0
-        self.wake = asyncio.Event()
-        self.off = False
-        self.skipped = 0
-
-    async def call(self, method: str, *arguments: Any) -> Any:
-        """Calls a hook where the observer has it: coroutine methods here, plain ones in a worker thread."""
-        function = getattr(self.observer, method, None)
-        if function is None:
-            return None
-        if inspect.iscoroutinefunction(function):
-            return await function(*arguments)
-        return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+def _detached(event: Event) -> Event:
+    """An event whose values an observer may change without changing the run's (those of results alone are at hand)."""
+    if type(event) is not TrialResult:
+        return event
+    return TrialResult(
+        event.at, event.trial, event.attempt, event.seq, event.resource, dict(event.metrics), event.verdict, event.why,
+        event.others, event.raw,
+    )  # fmt: skip
 
 
 class Bus:
@@ -111,7 +70,7 @@ class Bus:
             return
         tail = self._tail
         for event in events:
-            tail.append(Recorded(seq, event))
+            tail.append(Recorded(seq, _detached(event)))
             seq += 1
         if len(tail) > 2 * TAIL:
             del tail[:-TAIL]
@@ -133,49 +92,54 @@ class Bus:
 
     # --- lanes
 
-    async def open(self, observers: Iterable[tuple[str, Any]], experiment: ExperimentView) -> None:
-        """Starts each observer and sets its cursor."""
-        lanes = []
-        for name, observer in observers:
-            lane = Lane(name, observer)
-            lanes.append(lane)
-            try:
-                wanted = await lane.call("start", experiment)
-            except Exception as error:  # noqa: BLE001 - whatever an observer raises switches it off and harms nobody
-                self._switch_off(lane, "start", error)
-                continue
-            lane.cursor = self._next if wanted is None else min(max(int(wanted), 0), self._next)
-            lane.wake.set()
-        self.lanes = tuple(lane for lane in lanes if not lane.off)
+    def open(self, observers: Iterable[tuple[str, Any]]) -> None:
+        """A lane for each observer. Raises BrokenPlugin for one that has not the hooks' shape."""
+        self.lanes = tuple(Lane(name, observer, self._next) for name, observer in observers)
 
-    async def drain(self, lane: Lane) -> None:
-        """The lane's task: hands batches on until the bus is closed and everything was handled, or the observer raised."""
+    async def drain(self, lane: Lane, experiment: ExperimentView) -> None:
+        """The lane's task, from `start` to `finish`: ends once the bus is closed and everything was handled, or it raised."""
+        try:
+            await self._drain(lane, experiment)
+        finally:
+            lane.close()
+
+    async def _drain(self, lane: Lane, experiment: ExperimentView) -> None:
+        answer = await lane.call("start", experiment)
+        try:
+            if answer is not None and not isinstance(answer, Raised):
+                lane.cursor = min(max(index(answer), 0), self._next)
+        except TypeError as error:
+            answer = Raised(error)
+        if isinstance(answer, Raised):
+            self._switch_off(lane, "start", answer.error)
+            return
         while True:
-            batch = await self.since(lane.cursor)
+            lane.wake.clear()
+            try:
+                batch = await self.since(lane.cursor)
+            except Exception as error:  # a journal that cannot be read harms the run when it is resumed
+                self._switch_off(lane, "reading the journal", error)
+                return
             if not batch:
                 if self.closed:
                     break
-                lane.wake.clear()
-                if lane.cursor >= self._next and not self.closed:
-                    await lane.wake.wait()
+                await lane.wake.wait()
                 continue
             if lane.latest_only and self._next - lane.cursor > BATCH:
                 target = max(self._next - BATCH, self._first)
                 lane.skipped += target - lane.cursor
                 lane.cursor = target
                 continue
-            try:
-                await lane.call("handle", batch)
-            except Exception as error:  # noqa: BLE001 - see open
-                self._switch_off(lane, "handle", error)
+            answer = await lane.call("handle", batch)
+            if isinstance(answer, Raised):
+                self._switch_off(lane, "handle", answer.error)
                 return
             lane.cursor = batch[-1].seq + 1
-        try:
-            await lane.call("finish")
-        except Exception as error:  # noqa: BLE001 - see open
-            self._switch_off(lane, "finish", error)
+        answer = await lane.call("finish")
+        if isinstance(answer, Raised):
+            self._switch_off(lane, "finish", answer.error)
 
-    def _switch_off(self, lane: Lane, where: str, error: Exception) -> None:
+    def _switch_off(self, lane: Lane, where: str, error: BaseException) -> None:
         lane.off = True
         self.lanes = tuple(other for other in self.lanes if other is not lane)
         trace = "".join(traceback.format_exception(error))[-8000:]
@@ -195,7 +159,7 @@ class Bus:
 
     async def stream(self, start: int | None = None) -> AsyncIterator[Recorded]:
         """Events from a sequence number on (None: from now), until the session ends. Slowness harms nobody."""
-        cursor = self._next if start is None else start
+        cursor = self._next if start is None else max(start, 0)
         wake = asyncio.Event()
         self._streams.append(wake)
         try:

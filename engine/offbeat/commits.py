@@ -36,6 +36,7 @@ class Committer:
 
     Attributes:
         durable: events handed to the disk (and, for "commit", known to be on it).
+        over: nothing is written any more.
     """
 
     def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], None]) -> None:
@@ -48,6 +49,7 @@ class Committer:
         self._dirty = asyncio.Event()
         self._progress = asyncio.Event()
         self._finishing = False
+        self.over = False
 
     @property
     def congested(self) -> bool:
@@ -79,20 +81,27 @@ class Committer:
         self._held.clear()
         self._dirty.set()
 
-    async def progress(self, seq: int) -> None:
-        """Waits until the event with this sequence number is in the journal, writing it now if need be."""
-        while self.durable <= seq < self._taken:
+    async def progress(self, seq: int) -> bool:
+        """Waits until the event with this sequence number is in the journal, writing it now if need be.
+
+        False if it will never be there.
+        """
+        while self.durable <= seq < self._taken and not self.over:
             self._progress.clear()
             self._dirty.set()
             await self._progress.wait()
+        return seq < self.durable
 
     async def settled(self) -> None:
         """Waits until everything taken so far is in the journal and no command is held."""
-        await self.progress(self._taken - 1)
+        if not await self.progress(self._taken - 1):
+            await anyio.sleep_forever()  # the failure is on its way, as the cancellation of who waits here
 
     async def relief(self) -> None:
         """Waits until the journal is no longer congested."""
         while self.congested:
+            if self.over:
+                await anyio.sleep_forever()  # see settled
             self._progress.clear()
             self._dirty.set()
             await self._progress.wait()
@@ -118,11 +127,14 @@ class Committer:
                         self.durable += len(events)
                         self._release()
                         self._progress.set()
-                        if self._durability != "commit":
+                        if self._durability != "commit" and not self._finishing:
                             break
                     if self._finishing and not self._pending:
                         return
         finally:
+            # Also after a good end: whoever waits for an event that came too late must not wait for ever.
+            self.over = True
+            self._progress.set()
             writer.shutdown(wait=True)
 
     def _write(self, events: Sequence[Event], sync: bool) -> None:

@@ -14,19 +14,22 @@ from typing import Any, Final, Literal
 from offbeat import events as ev
 from offbeat.decisions import Decision, Proposal
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures
-from offbeat.intake import Refusal, short
+from offbeat.intake import Refusal, plain, short
 from offbeat.protocols import Attempt, ProposalRequest
 from offbeat.signals import BackendBroken, Command, Ended, Garbled, Reported, Signal, StopTrial
 from offbeat.state import OBSERVED, State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
-from offbeat.verdicts import check_decisions, decided, plain, start_command, suggested
+from offbeat.verdicts import check_decisions, decided, start_command, suggested
 
 MAX_PROPOSAL_ERRORS: Final = 3
 """A proposal changes nothing, so a failed one is asked for again; after so many in a row the session ends."""
 
 FAILURE_SHARE_FROM: Final = 10
 """`max_failures` as a share is judged once so many trials have ended."""
+
+EARLY: Final = 1024
+"""Reports of one attempt that wait for a straggler; beyond, it is taken as lost."""
 
 SessionOutcome = Literal["done", "interrupted", "failed"]
 
@@ -62,9 +65,9 @@ class Conductor:
         self._objective = state.scheduler.objective
         self._asked = False
         self._draining = False
+        self._drained_by = ""
         self._cut = False
         self._proposal_errors = 0
-        self._failing: dict[TrialId, str] = {}
         self._early: dict[TrialId, dict[int, Reported]] = {}
 
     def _record(self, event: ev.Event) -> None:
@@ -79,8 +82,8 @@ class Conductor:
         try:
             decisions = self.scheduler.observe(event, self.ledger)
             if decisions:
-                check_decisions(event, decisions)
-        except Exception as error:  # noqa: BLE001 - whatever a scheduler raises ends the session, resumable
+                check_decisions(event, decisions, self.ledger)
+        except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
             self._scheduler_failed(event.at, f"observe({ev.wire_name(event)})", error)
             return ()
         return decisions or ()
@@ -99,17 +102,14 @@ class Conductor:
 
     def alive(self) -> list[Attempt]:
         """Attempts that the last session left alive, as a backend may adopt them."""
-        return [
-            Attempt(
-                start_command(record, self._objective, self.scheduler.space, self.state.spec.seed),
-                record.attempt_at,
-                record.next_seq,
-                record.resource,
-                _COMMANDS[record.status],
-                record.told_at,
-            )
-            for record in self.ledger.having(*_COMMANDS)
-        ]
+        attempts = []
+        for record in self.ledger.having(*_COMMANDS):
+            start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
+            told, told_at = _COMMANDS[record.status], record.told_at
+            if not told and (refused := self.state.failing.get(record.id)) is not None:
+                told, told_at = "stop", refused.at
+            attempts.append(Attempt(start, record.attempt_at, record.next_seq, record.resource, told, told_at))
+        return attempts
 
     def adopted(self, at: float, trials: Iterable[TrialId]) -> None:
         """The backend took charge of these attempts; the others that were alive are lost."""
@@ -168,10 +168,7 @@ class Conductor:
         elif type(signal) is Ended:
             record = self.ledger.trials.get(signal.trial)
             if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
-                # Reports that never came are not waited for any longer.
-                for _, early in sorted(self._early.pop(record.id, {}).items()):
-                    if early.seq >= record.next_seq:
-                        self._in_order(record, early, at)
+                self._without_stragglers(record, at)
                 self._over(record, at, signal.how, signal.reason, signal.detail)
                 self._finish_if_idle(at)
                 self._check_limits(at)
@@ -196,11 +193,20 @@ class Conductor:
                 self._in_order(record, following, at)
         elif signal.seq > record.next_seq and record.status.occupies_slot:
             # A straggler is waited for, so that the scheduler sees each trial's reports in order.
-            self._early.setdefault(record.id, {})[signal.seq] = signal
+            early = self._early.setdefault(record.id, {})
+            early[signal.seq] = signal
+            if len(early) > EARLY:
+                self._without_stragglers(record, at)
+
+    def _without_stragglers(self, record: TrialRecord, at: float) -> None:
+        """Reports that never came are not waited for any longer."""
+        for _, early in sorted(self._early.pop(record.id, {}).items()):
+            if early.seq >= record.next_seq:
+                self._in_order(record, early, at)
 
     def _in_order(self, record: TrialRecord, signal: Reported, at: float) -> None:
         """The next report of an attempt."""
-        if record.status is not _RUNNING or self._cut or record.id in self._failing:
+        if record.status is not _RUNNING or self._cut or record.id in self.state.failing:
             self._uncounted(record.id, signal, at, "late")
             return
         state = self.state
@@ -225,7 +231,8 @@ class Conductor:
         # Its place in the journal is taken before the scheduler is asked: what a failing one causes comes after it.
         place = len(self.events)
         self.events.append(event)
-        decisions = self._observe(event)
+        # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+        decisions = self._observe(ev.TrialResult(at, trial, attempt, signal.seq, resource, dict(metrics), raw=raw))
         if decisions:
             event, commands = decided(event, decisions, self.ledger)
             self.events[place] = event
@@ -243,26 +250,27 @@ class Conductor:
         self.ledger.count(event)
         self.state.usage.apply(event)
         self.events.append(event)
+        self._check_limits(at)
 
     def _refused(self, record: TrialRecord, signal: Reported, refusal: Refusal, at: float) -> None:
         sample = short(plain(signal.metrics))
-        self._record(ev.ReportRejected(at, record.id, record.attempt, refusal.reason, sample, 1, signal.seq))
+        ends = refusal.ends_trial
+        self._record(ev.ReportRejected(at, record.id, record.attempt, refusal.reason, sample, 1, signal.seq, ends))
         if refusal.error is not None and self.state.usage.results == 0:
             self.fail(at, refusal.error)
-        elif refusal.ends_trial:
-            self._failing[record.id] = refusal.reason
+        elif ends:
             self.commands.append(StopTrial(record.id, record.attempt))
 
     def _over(self, record: TrialRecord, at: float, how: str, reason: str, detail: str) -> None:
         """An attempt has ended, one way or another: what that means depends on what the engine had decided."""
         trial, attempt = record.id, record.attempt
-        failing = self._failing.pop(trial, None)
+        failing = self.state.failing.get(trial)
         if record.status is Status.STOPPING:
             self._record(ev.TrialStopped(at, trial, attempt, "scheduler", record.reason))
         elif record.status is Status.PAUSING:
             self._record(ev.TrialPaused(at, trial, attempt))
         elif failing is not None:
-            self._failed(record, at, failing, detail, retry=False)
+            self._failed(record, at, failing.reason, detail, retry=False)
         elif how == "lost":
             self._record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
         elif how == "ended":
@@ -295,24 +303,41 @@ class Conductor:
 
     def tick(self, at: float) -> None:
         """Time has passed: limits that depend on it alone are looked at."""
-        self.state.usage.elapsed = at
+        self.state.usage.elapsed = max(self.state.usage.elapsed, at)
         self._check_limits(at)
 
     def next_time(self) -> float | None:
         """When `tick` should be called, on the experiment's clock."""
         if self.stopper is None or self.closing is not None:
             return None
-        return self.stopper.next_time(self.state.usage)
+        try:
+            return self.stopper.next_time(self.state.usage)
+        except Exception as error:  # see _check_limits
+            self._stopper_failed(self.state.usage.elapsed, "next_time", error)
+            return None
 
     def _check_limits(self, at: float) -> None:
         if self.stopper is None or self.closing is not None:
             return
-        usage = self.state.usage
-        verdict = self.stopper.verdict(usage)
+        usage, reason = self.state.usage, ""
+        try:
+            verdict = self.stopper.verdict(usage)
+            if verdict is not Verdict.GO_ON:
+                reason = str(self.stopper.reason(usage))
+        except Exception as error:  # without its criterion a run would have no end: it ends here, resumable
+            self._stopper_failed(at, "verdict", error)
+            return
         if verdict is Verdict.END:
-            self.close(at, "done", self.stopper.reason(usage), cut=not self.state.limits.wait_for_trials)
+            self.close(at, "done", reason, cut=not self.state.limits.wait_for_trials)
         else:
-            self._draining = verdict is Verdict.NO_NEW_TRIALS
+            self._draining, self._drained_by = verdict is Verdict.NO_NEW_TRIALS, reason
+
+    def _stopper_failed(self, at: float, where: str, error: Exception) -> None:
+        name = type(self.stopper).__name__
+        text = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))[-8000:]
+        self._record(ev.PluginFailed(at, "offbeat.stoppers", name, where, text, trace))
+        self.fail(at, PluginFailed("stopping criterion", name, where, text))
 
     # --- free slots
 
@@ -324,10 +349,10 @@ class Conductor:
         """
         state, slots = self.state, self.ledger.slots
         while self.closing is None and len(slots) < state.limits.n_workers:
-            if not (state.limits.asynchronous or state.filling):
+            if slots and not (state.limits.asynchronous or state.filling):
                 return None
-            if state.queue:
-                self._start(self.ledger[next(iter(state.queue))], at)
+            if (queued := self._queued()) is not None:
+                self._start(queued, at)
                 continue
             if self._asked:
                 return None
@@ -349,7 +374,7 @@ class Conductor:
         """The scheduler's answer; a wrong one counts as a failed proposal."""
         try:
             event = suggested(request, proposal, at, self.ledger, self.scheduler.space)
-        except (OffbeatError, TypeError) as error:
+        except Exception as error:  # an answer can be wrong in any way
             self.proposal_failed(request, error, at)
             return
         self._asked = False
@@ -362,19 +387,30 @@ class Conductor:
         self._proposal_errors += 1
         self._scheduler_failed(at, f"propose(number={request.number})", error)
 
+    def _queued(self) -> TrialRecord | None:
+        """The trial that has waited longest for an attempt; one that was never started may not be, once draining."""
+        for trial in self.state.queue:
+            record = self.ledger[trial]
+            if record.attempt >= 0 or not self._draining:
+                return record
+        return None
+
     def _start(self, record: TrialRecord, at: float) -> None:
         slot, attempt = self._free_slot(), record.attempt + 1
         kind: Any = ev.TrialResumed if record.resuming else ev.TrialStarted
+        place = len(self.commands)
         self._record(kind(at, record.id, attempt, slot))
-        self.commands.append(start_command(record, self._objective, self.scheduler.space, self.state.spec.seed))
+        # A scheduler that failed on this event has ended the session: its stop comes after the start.
+        start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
+        self.commands.insert(place, start)
         self._check_limits(at)
 
     def _free_slot(self) -> int:
         return next(slot for slot in range(self.state.limits.n_workers) if slot not in self.ledger.slots)
 
     def _nothing_left(self) -> str:
-        if self._draining and self.stopper is not None:
-            return self.stopper.reason(self.state.usage)
+        if self._draining:
+            return self._drained_by
         paused = len(self.ledger.paused)
         rest = f"; {paused} trials stay paused" if paused else ""
         return f"the scheduler has nothing more to propose (search space exhausted){rest}"

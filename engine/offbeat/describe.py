@@ -67,7 +67,7 @@ def _to_json(value: Any, path: str) -> Any:
         return [_to_json(item, f"{path}[{i}]") for i, item in enumerate(value)]
     domain = getattr(value, "to_json", None)
     if domain is not None and type(value).__module__.startswith("offbeat.space"):
-        return {"$domain": domain()}
+        return {"$space" if type(value).__name__ == "Space" else "$domain": domain()}
     for group in ("offbeat.schedulers", "offbeat.searchers", "offbeat.stoppers", "offbeat.backends"):
         if arguments_of(value) is not None and find(type(value), group):
             description = describe(value, group)
@@ -84,6 +84,10 @@ def _from_json(value: Any) -> Any:
             from offbeat.space import domain_from_json
 
             return domain_from_json(value["$domain"])
+        if set(value) == {"$space"}:
+            from offbeat.space import Space
+
+            return Space.from_json(value["$space"])
         if set(value) == {"$component"}:
             return build(msgspec.convert(value["$component"], ComponentDescription))
         return {name: _from_json(item) for name, item in value.items()}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Iterator, Sequence
-from itertools import islice
+import sys
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -20,19 +20,26 @@ from offbeat.bus import Bus
 from offbeat.clock import Clock
 from offbeat.commits import Committer, Durability
 from offbeat.conductor import Conductor
+from offbeat.contained import Raised, contained
 from offbeat.errors import BackendFailed, EngineBlocked
 from offbeat.home import ExperimentFolder
-from offbeat.journal import Journal, read_journal
+from offbeat.journal import Journal
 from offbeat.log import get_logger
-from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, ProposalRequest, Recorded
-from offbeat.signals import Command
+from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, ProposalRequest
+from offbeat.readback import ReadBack
+from offbeat.signals import BackendBroken, Command, Signal
 from offbeat.watchdog import Watchdog
 
 YIELD_AFTER: Final = 0.01
-"""Seconds of simulated work after which the loop gets its turn."""
+"""Seconds of work after which the loop gets its turn, however much more there is to do."""
 
 FAREWELL: Final = 10.0
-"""Seconds that observers have to catch up with at the end."""
+"""Seconds that observers have to catch up with at the end; in a hurry, HASTE."""
+
+HASTE: Final = 0.2
+
+CLOSING: Final = 60.0
+"""Seconds beyond the grace that a backend has to close in."""
 
 
 class Options(NamedTuple):
@@ -76,7 +83,6 @@ class Driver:
     ) -> None:
         self.conductor = conductor
         self.folder = folder
-        self.bus = Bus(self._read_back, self._observer_failed)
         self.blocked: EngineBlocked | None = None
         self._journal = journal
         self._backend = backend
@@ -88,14 +94,20 @@ class Driver:
         self._limits = limits
         self._options = options
         self._simulated = backend.time == "simulated"
+        self._committer = Committer(journal, options.durability, self._submit)
+        self._read_back = ReadBack(folder, self._committer)
+        self.bus = Bus(self._read_back, self._observer_failed)
         self._session: BackendSession | None = None
         self._watchdog = Watchdog(options.blocked_after, self._loop_blocked)
         self._request: ProposalRequest | None = None
         self._answer: Awaitable[Any] | None = None
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
-        self._readers: dict[int, Iterator[Recorded]] = {}
         self._early_failures: list[ev.PluginFailed] = []
-        self._begun = asyncio.Event()
+        self._stopping: str | None = None
+        self._hurry = False
+        self._broken: BackendBroken | None = None
+        self._opened = self._over = False
+        self._lanes: anyio.CancelScope | None = None
 
     # --- what observers and embedding code may read
 
@@ -116,10 +128,6 @@ class Driver:
 
     # --- the session's life
 
-    async def begun(self) -> None:
-        """Waits until the session has had its first turn (or has failed before it), so that `stop` has a meaning."""
-        await self._begun.wait()
-
     async def run(self) -> None:
         """Runs until the session is closed, one way or another.
 
@@ -130,21 +138,24 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._wanted = asyncio.Event()
-        self._committer = Committer(self._journal, self._options.durability, self._submit)
         self._began = self._clock.monotonic()
         self.bus.begin(self._journal.next_seq)
         try:
             async with anyio.create_task_group() as lanes:
-                await self.bus.open(self._observers, self)
+                self.bus.open(self._observers)
                 for lane in self.bus.lanes:
-                    lanes.start_soon(self.bus.drain, lane)
+                    lanes.start_soon(self.bus.drain, lane, self)
                 try:
                     await self._journaled()
                 finally:
                     self.bus.close()
-                    lanes.cancel_scope.deadline = anyio.current_time() + FAREWELL
+                    self._lanes = lanes.cancel_scope
+                    self._lanes.deadline = anyio.current_time() + (HASTE if self._hurry else FAREWELL)
         except BaseExceptionGroup as group:
             raise _first(group) from None
+        finally:
+            self.bus.close()
+            self._read_back.close()
         if self.conductor.error is not None:
             raise self.conductor.error
 
@@ -161,17 +172,22 @@ class Driver:
         async with anyio.create_task_group() as committing:
             committing.start_soon(self._committer.run)
             try:
-                async with self._backend.open(context) as self._session:
-                    try:
-                        await self._conduct()
-                    finally:
-                        self._watchdog.stop()
-                        self._set_timer(None)
+                opened = self._backend.open(context)
+                self._session = await opened.__aenter__()
+                try:
+                    await self._conduct()
+                finally:
+                    self._watchdog.stop()
+                    self._set_timer(None)
+                    # Trials are ended in good order also where this task was cancelled.
+                    with anyio.move_on_after(self._options.grace + CLOSING, shield=True):
+                        await opened.__aexit__(*sys.exc_info())
             finally:
-                self._begun.set()
                 self._session = None
-                self.conductor.abandon(self.elapsed, "the backend was closed while it ran")
-                self._flush()
+                if self._opened:
+                    self.conductor.abandon(self.elapsed, "the backend was closed while it ran")
+                    self._flush()
+                self._over = True
                 self._committer.finish()
 
     async def _conduct(self) -> None:
@@ -186,11 +202,15 @@ class Driver:
             group.start_soon(self._propose_in_background)
             await self._done.wait()
             group.cancel_scope.cancel()
+        close = getattr(self._answer, "close", None)
+        if close is not None:
+            close()  # a coroutine that nobody came to await
 
     def _begin(self) -> None:
         """The session's first turn: what the last one left behind, other limits, the first starts."""
         conductor, session, at = self.conductor, self._session, self._base
         assert session is not None
+        self._opened = True
         conductor.open(at, self._host)
         for failure in self._early_failures:
             conductor.note(failure)
@@ -198,13 +218,24 @@ class Driver:
             conductor.change_limits(at, self._limits)
         if alive := conductor.alive():
             conductor.adopted(at, session.adopt(alive))
+        if self._stopping is not None:
+            conductor.close(at, "interrupted", self._stopping)
+            if self._hurry:
+                session.interrupt()
         conductor.tick(at)
         self._after_turn(at)
-        self._begun.set()
 
     def stop(self, reason: str, *, hurry: bool = False) -> None:
-        """Begins the end of the session from outside; with `hurry` trials get no grace. On the loop's thread only."""
-        if self._session is None:
+        """Begins the end of the session from outside; with `hurry` trials get no grace. On the loop's thread only.
+
+        Asked for before the session has begun, it ends with its first turn.
+        """
+        self._stopping = self._stopping or reason
+        if hurry:
+            self._hurry = True
+            if self._lanes is not None:
+                self._lanes.deadline = min(self._lanes.deadline, anyio.current_time() + HASTE)
+        if not self._opened or self._session is None:
             return
         at = self.elapsed
         self.conductor.close(at, "interrupted", reason)
@@ -216,12 +247,23 @@ class Driver:
 
     async def _pump(self) -> None:
         """Signals of a real backend, as they come."""
-        session, take_in = self._session, self.conductor.signal
+        session, take_in, clock = self._session, self.conductor.signal, self._clock
         assert session is not None
+        breath = clock.monotonic()
+        signals: Sequence[Signal]
         while True:
             if self._committer.congested:
                 await self._committer.relief()
-            signals = session.receive_nowait() or await session.receive()
+            if clock.monotonic() - breath > YIELD_AFTER:
+                await asyncio.sleep(0)
+                breath = clock.monotonic()
+            try:
+                signals = session.receive_nowait()
+                if not signals:
+                    signals = await session.receive()
+                    breath = clock.monotonic()
+            except Exception as error:  # a backend may be anybody's
+                signals = [BackendBroken(f"receiving its signals failed with {type(error).__name__}: {error}")]
             at = self.elapsed
             self._watchdog.where = f"observe of scheduler {self.spec.scheduler.name!r}"
             for signal in signals:
@@ -243,16 +285,32 @@ class Driver:
                 await self._committer.settled()
             signals = session.receive_nowait()
             if not signals:
-                raise BackendFailed("simulated time has come to its end while trials were still running")
+                self._end_of_time()
             for signal in signals:
-                at = getattr(signal, "at", None)
-                if at is not None:
-                    self._now = at
+                self._advance(getattr(signal, "at", None))
                 conductor.signal(signal, self._now)
             self._after_turn(self._now)
             if clock.monotonic() - breath > YIELD_AFTER:
                 await asyncio.sleep(0)
                 breath = clock.monotonic()
+
+    def _advance(self, at: float | None) -> None:
+        """Simulated time goes on, never back, and not past a limit without that being looked at."""
+        if at is None or at <= self._now:
+            return
+        limit = self.conductor.next_time()
+        if limit is not None and self._now < limit < at:
+            self._now = limit
+            self.conductor.tick(limit)
+        self._now = at
+
+    def _end_of_time(self) -> None:
+        """No trial will ever send anything again: only a limit by time can still bring the end."""
+        limit = self.conductor.next_time()
+        if limit is None:
+            raise BackendFailed("simulated time has come to its end while trials were still running")
+        self._now = max(self._now, limit)
+        self.conductor.tick(self._now)
 
     def _after_turn(self, at: float) -> None:
         """Free slots are filled; then the turn's events and commands go their ways."""
@@ -274,8 +332,21 @@ class Driver:
         self._committer.add(events, commands)
 
     def _submit(self, command: Command) -> None:
-        if self._session is not None:
+        if self._session is None or self._broken is not None:
+            return
+        try:
             self._session.submit(command)
+        except Exception as error:  # a backend may be anybody's
+            text = f"{type(command).__name__} for trial {command.trial} failed with {type(error).__name__}: {error}"
+            get_logger().error("the backend does not take a command", error=text, exc_info=error)
+            self._broken = BackendBroken(text)
+            # Not here: this may be the middle of a turn.
+            self._loop.call_soon(self._backend_broke)
+
+    def _backend_broke(self) -> None:
+        if self._broken is not None and self._session is not None:
+            self.conductor.signal(self._broken, self.elapsed)
+            self._after_turn(self.elapsed)
 
     # --- proposals
 
@@ -284,8 +355,8 @@ class Driver:
         self._watchdog.where = f"propose of scheduler {self.spec.scheduler.name!r}"
         try:
             answer = self.conductor.scheduler.propose(request, self.conductor.ledger)
-        except Exception as error:  # noqa: BLE001 - a scheduler may raise anything: it counts as a failed proposal
-            self._answered(request, error)
+        except BaseException as error:  # a scheduler may raise anything: it counts as a failed proposal
+            self._answered(request, Raised(error))
             return
         finally:
             self._watchdog.where = ""
@@ -299,24 +370,16 @@ class Driver:
         self._request = None
         if self.conductor.closing is not None:
             return
-        if isinstance(answer, Exception):
-            self.conductor.proposal_failed(request, answer, self.elapsed)
+        if isinstance(answer, Raised):
+            self.conductor.proposal_failed(request, answer.error, self.elapsed)
         else:
             self.conductor.proposed(request, answer, self.elapsed)
 
     async def _propose(self, request: ProposalRequest) -> None:
         """Awaits the answer to the open request, within the deadline."""
-        assert self._answer is not None
-        deadline = self._options.proposal_deadline
-        answer: Any
-        try:
-            with anyio.fail_after(deadline):
-                answer = await self._answer
-        except TimeoutError as error:
-            answer = TimeoutError(f"no answer within {deadline:g} s") if not str(error) else error
-        except Exception as error:  # noqa: BLE001 - see _ask
-            answer = error
-        self._answered(request, answer)
+        pending, self._answer = self._answer, None
+        assert pending is not None
+        self._answered(request, await contained(pending, self._options.proposal_deadline))
         self._after_turn(self.elapsed)
 
     async def _propose_in_background(self) -> None:
@@ -350,9 +413,9 @@ class Driver:
     def _observer_failed(self, event: ev.PluginFailed) -> None:
         get_logger().error("observer switched off", observer=event.name, where=event.where, error=event.error)
         event = ev.PluginFailed(self.elapsed, event.group, event.name, event.where, event.error, event.traceback)
-        if self._session is None and not self.conductor.closed:
+        if not self._opened:
             self._early_failures.append(event)
-        elif not self.conductor.closed:
+        elif not (self.conductor.closed or self._over):
             self.conductor.note(event)
             self._flush()
 
@@ -370,18 +433,11 @@ class Driver:
             return
 
     def _unblocked(self, error: EngineBlocked) -> None:
+        if self._session is None:
+            return
         at = self.elapsed
         self.conductor.fail(at, error)
         self._after_turn(at)
-
-    async def _read_back(self, first: int, count: int) -> Sequence[Recorded]:
-        """Events that have left the bus's tail."""
-        await self._committer.progress(first)
-        reader = self._readers.pop(first, None) or read_journal(self.folder, first)
-        events = await anyio.to_thread.run_sync(lambda: list(islice(reader, count)))
-        if len(events) == count:
-            self._readers[first + count] = reader
-        return events
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

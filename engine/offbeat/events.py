@@ -240,6 +240,7 @@ class ReportRejected(Event, frozen=True, gc=False, array_like=True, tag="report-
 
     Attributes:
         sample: its first characters; count: how many of the kind; seq: its number, -1 where it had none.
+        ends_trial: the metric's policy says that the trial has failed; its attempt is being ended.
     """
 
     trial: TrialId
@@ -248,6 +249,7 @@ class ReportRejected(Event, frozen=True, gc=False, array_like=True, tag="report-
     sample: str = ""
     count: int = 1
     seq: int = -1
+    ends_trial: bool = False
 
 
 class LimitsChanged(Event, frozen=True, gc=False, array_like=True, tag="limits-changed"):

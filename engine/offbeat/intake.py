@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Final, NamedTuple
 
 from offbeat.errors import InvalidResource, MetricMismatch, OffbeatError, nearest
@@ -33,6 +33,9 @@ class Refusal(NamedTuple):
     error: OffbeatError | None = None
 
 
+_LARGEST: Final = 2**53
+"""Beyond it a whole number is no float any more, and soon no number of the journal's."""
+
 _TEXTS: Final = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}
 
 
@@ -40,6 +43,11 @@ def as_number(value: object) -> float | int | None:
     """The number in a reported value (NaN and infinities included), None for anything that is not one."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
     if isinstance(value, int | float):
         return value
     if isinstance(value, str):
@@ -64,12 +72,15 @@ class Intake:
             value = metrics.get(name)
             kind = type(value)
             # `x - x` is 0 for finite numbers alone.
-            if (kind is not float and kind is not int) or value - value != 0:  # type: ignore[operator]
+            if (kind is not float and (kind is not int or abs(value) > _LARGEST)) or value - value != 0:  # type: ignore
+                return self._repaired(metrics)
+        for value in metrics.values():
+            if type(value) is float and value - value != 0:
                 return self._repaired(metrics)
         if self._resource_attr is None:
             return Clean(metrics, 0)
         resource = metrics.get(self._resource_attr)
-        if type(resource) is int and resource >= 1:
+        if type(resource) is int and 1 <= resource <= _LARGEST:
             return Clean(metrics, resource)
         return self._with_resource(metrics, None)
 
@@ -81,7 +92,7 @@ class Intake:
                 self._worst[spec.name] = value
 
     def _repaired(self, metrics: Metrics) -> Clean | Refusal:
-        clean: Metrics = dict(metrics)
+        clean = plain(metrics)
         replaced = False
         for name, spec in self._metrics.items():
             if name not in metrics:
@@ -92,7 +103,7 @@ class Intake:
                 )
             number = as_number(metrics[name])
             if number is None:
-                return Refusal(f"{name}={metrics[name]!r} is not a number")
+                return Refusal(f"{name}={short(metrics[name])} is not a number")
             if isfinite(number):
                 clean[name] = number
                 continue
@@ -104,7 +115,7 @@ class Intake:
                 return Refusal(f"{name} is {number}, and there is no worst value yet to count it as")
             clean[name] = self._worst[name]
             replaced = True
-        return self._with_resource(clean, dict(metrics) if replaced else None)
+        return self._with_resource(clean, plain(metrics) if replaced else None)
 
     def _with_resource(self, metrics: Metrics, raw: Metrics | None) -> Clean | Refusal:
         name = self._resource_attr
@@ -117,11 +128,19 @@ class Intake:
                 error=MetricMismatch(name, "resource", reported),
             )
         number = as_number(metrics[name])
-        if number is None or not isfinite(number) or number < 1 or number != int(number):
+        if number is None or not 1 <= number <= _LARGEST or number != int(number):
             return Refusal(
-                f"{name}={metrics[name]!r} is not a whole number from 1 up", error=InvalidResource(name, metrics[name])
+                f"{name}={short(metrics[name])} is not a whole number from 1 up", error=InvalidResource(name, metrics[name])
             )
         return Clean({**metrics, name: int(number)}, int(number), raw)
+
+
+def plain(metrics: Metrics) -> Metrics:
+    """Metrics with numbers that are not finite as text, as the journal wants them; always a copy."""
+    return {
+        name: value if not isinstance(value, float) or value - value == 0 else str(value)
+        for name, value in metrics.items()
+    }
 
 
 def short(value: Any, limit: int = 200) -> str:

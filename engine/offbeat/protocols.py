@@ -176,16 +176,17 @@ class Scheduler(Protocol):
 class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
-    Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; state changes in `observe` only.
+    Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in `observe`
+    only.
     """
 
     def observe(self, event: Event, ledger: LedgerView) -> None:
-        """Takes in an event that the scheduler passes on: all but results, and of these the ones it judged (at rungs)."""
+        """Takes in an event that the scheduler passes on: all but results, and the results that it judged (at rungs)."""
         ...
 
     def propose(
         self, request: ProposalRequest, ledger: LedgerView
-    ) -> dict[str, Any] | None | Awaitable[dict[str, Any] | None]:
+    ) -> dict[str, Any] | Awaitable[dict[str, Any] | None] | None:
         """A configuration for a new trial; None if there is none left. Changes nothing."""
         ...
 

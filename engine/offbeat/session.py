@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -76,8 +76,15 @@ class Session:
 
     async def wait(self) -> Outcome:
         """Waits for the session's end. Raises what it failed with; cancelled, it stops the session (see the module)."""
+        await self._over(None)
         assert self._task is not None
-        cancelled: asyncio.CancelledError | None = None
+        self._task.result()
+        outcome, reason = self._driver.conductor.closing or ("interrupted", "the session ended early")
+        return Outcome(outcome, reason, self.name, self.folder)
+
+    async def _over(self, cancelled: asyncio.CancelledError | None) -> None:
+        """Waits until the engine's task is done. `cancelled`: what has stopped the session already, raised at the end."""
+        assert self._task is not None
         while not self._task.done():
             try:
                 # A cancelled anyio scope would raise at every await; once the session is stopping it is waited for.
@@ -90,9 +97,6 @@ class Session:
             if not self._task.cancelled():
                 self._task.exception()  # looked at, so that asyncio does not report it as lost
             raise cancelled
-        self._task.result()
-        outcome, reason = self._driver.conductor.closing or ("interrupted", "the session ended early")
-        return Outcome(outcome, reason, self.name, self.folder)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -106,10 +110,15 @@ async def running(driver: Driver) -> AsyncIterator[Session]:
     session._task = asyncio.create_task(driver.run(), name=f"offbeat {driver.spec.name}")
     try:
         yield session
-    finally:
-        if not session._task.done():
-            # One pass of the loop, so that a session left at once has begun and can be closed in good order.
-            with anyio.CancelScope(shield=True):
-                await driver.begun()
-            driver.stop("the session was left")
-        await session.wait()
+    except asyncio.CancelledError as error:
+        driver.stop("cancelled")
+        await session._over(error)
+        raise
+    except BaseException:
+        driver.stop("the session was left by an error")
+        # Whatever the session fails with now must not hide what it was left by.
+        with suppress(Exception):
+            await session.wait()
+        raise
+    driver.stop("the session was left")
+    await session.wait()

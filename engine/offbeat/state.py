@@ -6,6 +6,7 @@ from typing import Final
 
 from offbeat import events as ev
 from offbeat.budget import Usage
+from offbeat.errors import PluginFailed
 from offbeat.intake import Intake
 from offbeat.protocols import Scheduler
 from offbeat.stopping import Stopper
@@ -29,6 +30,7 @@ class State:
     Attributes:
         ledger, usage, intake: their folds; limits: those in force.
         queue: trials that wait for their next attempt, in the order in which they came to wait.
+        failing: attempts that a metric's policy ends as failed, and the report that did it.
         request: the proposal that was asked for and not answered yet; next_number: of the next one.
         waiting: the scheduler had nothing to propose, and nothing has happened since.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
@@ -44,6 +46,7 @@ class State:
         self.intake = Intake(scheduler.objective)
         self.limits = spec.limits
         self.queue: dict[TrialId, None] = {}
+        self.failing: dict[TrialId, ev.ReportRejected] = {}
         self.request: ev.ProposalRequested | None = None
         self.next_number = 0
         self.waiting = False
@@ -52,20 +55,28 @@ class State:
         self.count = 0
 
     def fold(self, event: ev.Event) -> None:
-        """Takes in an event of an earlier session, scheduler included; what the scheduler raises comes through."""
+        """Takes in an event of an earlier session, scheduler included. Raises PluginFailed for what that raises."""
         self.count += 1
         if isinstance(event, ev.TrialResult):
             self.ledger.count(event)
             if event.verdict not in ("late", "repeat"):
                 self.waiting = False
                 self.intake.learn(event.metrics)
-                self.scheduler.observe(_undecided(event), self.ledger)
+                self._observe(_undecided(event))
             self.ledger.decide(event)
             self.usage.apply(event)
             return
         self.apply(event)
         if isinstance(event, OBSERVED):
+            self._observe(event)
+
+    def _observe(self, event: ev.Event) -> None:
+        try:
             self.scheduler.observe(event, self.ledger)
+        except Exception as error:
+            where = f"observe({ev.wire_name(event)}), event {self.count - 1} of the journal read again"
+            text = f"{type(error).__name__}: {error}"
+            raise PluginFailed("scheduler", self.spec.scheduler.name, where, text) from error
 
     def apply(self, event: ev.Event) -> None:
         """The engine's own part of the fold, for every event but results."""
@@ -86,9 +97,13 @@ class State:
                 self.filling = self.filling and len(self.ledger.slots) < self.limits.n_workers
             case ev.TrialPaused() | ev.TrialStopped() | ev.TrialFinished() | ev.TrialFailed() | ev.TrialLost():
                 self._ended(event.trial)
+            case ev.ReportRejected(ends_trial=True):
+                self.failing[event.trial] = event
             case ev.LimitsChanged():
                 self.limits = event.limits
                 self.waiting = False
+                # An open request says what the old limits allowed; another is made.
+                self.request = None
             case ev.ExperimentOpened():
                 self.session = event.session
             case _:
@@ -96,6 +111,7 @@ class State:
 
     def _ended(self, trial: TrialId) -> None:
         self.waiting = False
+        self.failing.pop(trial, None)
         self.filling = self.filling or not self.ledger.slots
         status = self.ledger[trial].status
         if status is Status.QUEUED or status is Status.INTERRUPTED:

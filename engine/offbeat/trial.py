@@ -232,7 +232,7 @@ class Ledger:
         record.attempt_reports += 1
         metrics = event.metrics
         cost = metrics.get("st_worker_cost")
-        if cost is not None:
+        if (type(cost) is float or type(cost) is int) and cost - cost == 0:
             record.attempt_cost = cost
             record.cost = record.past_cost + cost
         if event.verdict == "repeat":

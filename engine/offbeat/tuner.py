@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,8 +25,17 @@ from offbeat.commits import Durability
 from offbeat.conductor import Conductor
 from offbeat.describe import build, describe
 from offbeat.driver import Driver, Options
-from offbeat.errors import BrokenPlugin, InvalidArgument, JournalError, OffbeatError, nearest
-from offbeat.journal import Journal, read_journal
+from offbeat.errors import (
+    BrokenPlugin,
+    ExperimentExists,
+    ExperimentLocked,
+    InvalidArgument,
+    JournalError,
+    OffbeatError,
+    nearest,
+)
+from offbeat.journal import Journal, holder, read_journal
+from offbeat.lane import validate_observer
 from offbeat.log import get_logger
 from offbeat.protocols import Backend, Scheduler
 from offbeat.registry import load
@@ -237,14 +247,17 @@ class Tuner:
             raise InvalidArgument(f"This tuner has run already; go on with Tuner.resume({self.name!r}).")
         watching = _observers(self._observers if self._observers is not None else observers)
         self._used = True
-        # Reading a long journal takes seconds: a host's loop must not wait for it.
-        opened = asyncio.ensure_future(asyncio.to_thread(self._open_resumed if self._resuming else self._open_new))
-        try:
-            journal, conductor, limits, base = await asyncio.shield(opened)
-        except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
-                (await opened)[0].close()
-            raise
+        # Reading a long journal takes seconds: a host's loop must not wait for it, nor lend its threads.
+        with ThreadPoolExecutor(1, thread_name_prefix="offbeat-open") as thread:
+            opened = asyncio.wrap_future(thread.submit(self._open_resumed if self._resuming else self._open_new))
+            try:
+                journal, conductor, limits, base = await asyncio.shield(opened)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([opened])
+                if opened.exception() is None:
+                    opened.result()[0].close()
+                raise
         try:
             yield Driver(
                 conductor,
@@ -283,7 +296,18 @@ class Tuner:
                     component=component.name,
                     group=component.group,
                 )
-        return Journal.create(self.folder), Conductor(State(spec, self.scheduler, self.stopper), self.stopper), None, 0.0
+        return self._fresh_journal(), Conductor(State(spec, self.scheduler, self.stopper), self.stopper), None, 0.0
+
+    def _fresh_journal(self) -> Journal:
+        try:
+            return Journal.create(self.folder)
+        except ExperimentExists:
+            # A run that ended before its first event (a crash, a backend that could not start) has not used the name up.
+            if self.folder.journal.is_dir() and next(read_journal(self.folder), None) is None:
+                return Journal.open(self.folder)
+            if (other := holder(self.folder)) is not None:
+                raise ExperimentLocked(self.name, other.describe(self._clock.wall())) from None
+            raise
 
     def _open_resumed(self) -> tuple[Journal, Conductor, ev.Limits | None, float]:
         spec = recorded_spec(self.folder)
@@ -331,7 +355,7 @@ def recorded_spec(folder: homes.ExperimentFolder) -> ev.ExperimentSpec:
         if isinstance(recorded.event, ev.ExperimentOpened) and recorded.event.spec is not None:
             return recorded.event.spec
         break
-    raise JournalError(f"{folder.path} holds no experiment: its journal has no first event. Delete the folder.")
+    raise JournalError(f"{folder.path} holds no experiment: its first run ended before its first event. Run it under this name again.")
 
 
 def checked_limits(limits: ev.Limits) -> ev.Limits:
@@ -359,6 +383,9 @@ def _observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
     for one in observers:
         name = one if isinstance(one, str) else type(one).__name__
         observer = load("offbeat.reporters", one)() if isinstance(one, str) else one
+        if isinstance(observer, type):
+            raise InvalidArgument(f"observers: {observer.__name__} is a class; pass an object: {observer.__name__}(...).")
+        validate_observer(observer, name)
         taken = {other for other, _ in pairs}
         pairs.append((name if name not in taken else f"{name}-{len(pairs)}", observer))
     return pairs

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
+
+import msgspec
 
 from offbeat import events as ev
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
@@ -16,13 +19,21 @@ from offbeat.space import Space
 from offbeat.trial import Ledger, Status, TrialId, TrialRecord
 
 
-def check_decisions(event: ev.Event, decisions: Sequence[Decision]) -> None:
+def check_decisions(event: ev.Event, decisions: Sequence[Decision], ledger: Ledger) -> None:
     """Raises TypeError for what `observe` may not answer."""
-    if not isinstance(event, ev.TrialResult) or not all(isinstance(one, Continue | Stop | Pause) for one in decisions):
+    # A generator or a coroutine has to be refused before it is looked into: reading the journal again never would.
+    if (
+        not isinstance(event, ev.TrialResult)
+        or not isinstance(decisions, list | tuple)
+        or not all(isinstance(one, Continue | Stop | Pause) and isinstance(one.why, str) for one in decisions)
+    ):
         raise TypeError(
-            f"observe({ev.wire_name(event)}) answered {short(decisions)}; it may answer Continue, Stop and Pause, and only "
-            "to a trial-result"
+            f"observe({ev.wire_name(event)}) answered {short(decisions)}; it may answer a list of Continue, Stop and Pause, "
+            "and only to a trial-result"
         )
+    for one in decisions:
+        if index(one.trial) not in ledger.trials:
+            raise TypeError(f"observe({ev.wire_name(event)}) answered {short(one)} on a trial that does not exist")
 
 
 def decided(
@@ -36,11 +47,11 @@ def decided(
     why = ""
     others: dict[TrialId, tuple[TrialId, Any, str]] = {}
     for decision in decisions:
-        trial = decision.trial
+        trial = TrialId(index(decision.trial))
         ending = None if type(decision) is Continue else "stop" if type(decision) is Stop else "pause"
         if trial == event.trial:
             verdict, why = ending or "continue", decision.why  # type: ignore[assignment]
-        elif ending is not None and trial in ledger.trials:
+        elif ending is not None:
             status = ledger[trial].status
             if status is Status.RUNNING or (ending == "stop" and status is Status.PAUSED):
                 others.setdefault(trial, (trial, ending, decision.why))
@@ -59,26 +70,38 @@ def decided(
 def suggested(
     request: ProposalRequest, proposal: Proposal | None, at: float, ledger: Ledger, space: Space
 ) -> ev.Suggested:
-    """A proposal as an event. Raises InvalidConfig or TypeError for one that cannot be carried out."""
+    """A proposal as an event. Raises InvalidConfig, TypeError or ValueError for one that cannot be carried out."""
     if proposal is None or (isinstance(proposal, Start) and not request.may_start):
         return ev.Suggested(at, request.number, "nothing")
     if isinstance(proposal, Start):
         config = space.validate(proposal.config)
-        donor = proposal.donor
+        donor = None if proposal.donor is None else TrialId(index(proposal.donor))
         if donor is not None and donor not in ledger.trials:
             raise InvalidConfig(f"donor={donor!r} is not a trial of this experiment.")
         trial = TrialId(len(ledger))
-        return ev.Suggested(
-            at, request.number, "start", trial, config, proposal.until, donor, proposal.why, proposal.tags
-        )
+        until, why, tags = _checked(proposal)
+        return ev.Suggested(at, request.number, "start", trial, config, until, donor, why, tags)
     if isinstance(proposal, Resume):
-        trial = proposal.trial
+        trial = TrialId(index(proposal.trial))
         record = ledger.trials.get(trial)
         if record is None or record.status is not Status.PAUSED:
             state = record.status.value if record is not None else "unknown"
             raise InvalidConfig(f"Trial {trial!r} cannot be resumed: it is {state}, not paused.")
-        return ev.Suggested(at, request.number, "resume", trial, None, proposal.until, None, proposal.why, proposal.tags)
+        until, why, tags = _checked(proposal)
+        return ev.Suggested(at, request.number, "resume", trial, None, until, None, why, tags)
     raise TypeError(f"propose answered {short(proposal)}; it has to be a Start, a Resume or None")
+
+
+def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
+    """`until`, `why` and `tags` as the journal can keep them."""
+    until = None if proposal.until is None else index(proposal.until)
+    if until is not None and until < 1:
+        raise InvalidConfig(f"until={until}: a resource level is a whole number from 1 up.")
+    if not isinstance(proposal.why, str) or not isinstance(proposal.tags, dict):
+        raise TypeError(f"why={short(proposal.why)} has to be a text and tags={short(proposal.tags)} a dict")
+    # Through JSON, so that the scheduler sees now what it will see when the journal is read again.
+    tags = msgspec.json.decode(msgspec.json.encode(proposal.tags)) if proposal.tags else {}
+    return until, proposal.why, tags
 
 
 def start_command(record: TrialRecord, objective: Objective, space: Space, seed: int) -> StartTrial:
@@ -96,11 +119,3 @@ def start_command(record: TrialRecord, objective: Objective, space: Space, seed:
         donor=record.donor if first else None,
         seed=child_seed(seed, "trial", record.id),
     )
-
-
-def plain(metrics: ev.Metrics) -> ev.Metrics:
-    """Metrics that were not checked, with numbers that are not finite as text, as the journal wants them."""
-    return {
-        name: value if not isinstance(value, float) or value - value == 0 else str(value)
-        for name, value in metrics.items()
-    }

@@ -88,7 +88,7 @@ class Console:
                     if self._table is not None:
                         self._table.limits = changed.limits
                 case ExperimentClosed() as closed:
-                    self._outcome = f"{closed.outcome}: {closed.reason}"
+                    self._outcome = f"{closed.outcome}: {closed.reason.partition(chr(10))[0]}"
                 case _:
                     pass
         now = self._clock.monotonic()

@@ -16,11 +16,12 @@ def test_the_block_for_type_checkers_and_the_table_name_the_same() -> None:
     tree = ast.parse(Path(baselines.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     typed = {
-        alias.asname: f"{node.module}:{alias.name}"
+        alias.name: f"{node.module}:{alias.name}"
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+    assert set(baselines.__all__) == {"PLUGINS", *typed}
     entry_points = {
         info.name: info.target for info in registry.available("schedulers") if info.distribution == "offbeat"
     }

@@ -195,6 +195,13 @@ def test_order_does_not_matter(verdicts: list[Verdict]) -> None:
         assert straight.verdict(Usage()) is reverse.verdict(Usage()) is choose(verdicts)
 
 
+def test_a_function_may_answer_a_verdict() -> None:
+    criterion = as_stopper(lambda used: NO_NEW_TRIALS if used.started > 2 else GO_ON)
+    assert criterion.verdict(usage(started=2)) is GO_ON
+    assert criterion.verdict(usage(started=3)) is NO_NEW_TRIALS
+    assert criterion.next_time(Usage()) is None
+
+
 def test_what_is_no_criterion_is_refused() -> None:
     with pytest.raises(InvalidArgument, match=r"is a class: call it, as in StoppingCriterion\(\.\.\.\)"):
         as_stopper(StoppingCriterion)  # type: ignore[arg-type]
@@ -290,12 +297,11 @@ def test_an_impossible_plateau_is_refused(arguments: dict[str, Any]) -> None:
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stoppers' entry points, whatever is installed."""
     found = []
-    for name, attribute in (
-        ("combined", "Combined"),
-        ("criterion", "StoppingCriterion"),
-        ("plateau", "PlateauStopper"),
+    for name, target in (
+        ("combined", "offbeat.combining:Combined"),
+        ("criterion", "offbeat.stopping:StoppingCriterion"),
+        ("plateau", "offbeat.stopping:PlateauStopper"),
     ):
-        target = f"offbeat.stopping:{attribute}"
         info = registry.PluginInfo("offbeat.stoppers", name, "offbeat", "0", target)
         found.append((info, EntryPoint(name, target, "offbeat.stoppers")))
     table = {"offbeat.stoppers": tuple(found)}

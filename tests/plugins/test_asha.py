@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from offbeat.arguments import UnknownArgument
 from offbeat.config_space import choice, randint, uniform
-from offbeat.decisions import Decision, Pause, Resume, Start, Stop
+from offbeat.decisions import Continue, Decision, Pause, Resume, Start, Stop
 from offbeat.describe import build, describe
-from offbeat.errors import InvalidArgument
+from offbeat.errors import InvalidArgument, UnknownPlugin
 from offbeat.events import (
     Event,
     Limits,
@@ -197,7 +197,17 @@ def test_promotion_by_the_papers_rule_needs_eta_entries() -> None:
     assert isinstance(play.ask(), Start)
 
 
-def test_promotion_looks_at_the_highest_rung_first_and_ends_at_max_t() -> None:
+def test_promotion_prefers_the_highest_rung() -> None:
+    play = Play(asha(type="promotion", max_t=27))
+    for trial in range(4):
+        play.start(trial)
+    for trial, level in ((0, 1), (1, 3), (2, 3), (3, 1)):
+        play.report(trial, level, float(trial))
+    untils = [play.ask(may_start=False).until for _ in range(2)]  # type: ignore[union-attr]
+    assert untils == [9, 3]
+
+
+def test_promotion_of_many_trials_ends_at_max_t() -> None:
     play = Play(asha(type="promotion", max_t=9))
     trials = 0
     seen: list[tuple[int, int | None]] = []
@@ -407,7 +417,9 @@ def test_a_paused_trial_that_somebody_stops_is_not_resumed() -> None:
     for trial in (0, 1):
         play.ask()
         play.report(trial, 1, float(trial))
+    assert play.scheduler.rung_table()[0]["waiting"] == [0, 1]
     play.end(0, TrialStopped, "user")
+    assert play.scheduler.rung_table()[0]["waiting"] == [1]
     assert isinstance(play.ask(), Start)
 
 
@@ -584,6 +596,11 @@ def test_foreign_names_get_told_what_to_use(argument: str, hint: str) -> None:
     assert isinstance(caught.value, TypeError)
 
 
+def test_an_unknown_searcher_is_told_the_nearest() -> None:
+    with pytest.raises(UnknownPlugin, match="Did you mean 'random'"):
+        asha(searcher="randon")
+
+
 def test_time_attr_is_an_alias() -> None:
     assert ASHA(SPACE, "loss", time_attr="step", max_t=9).objective.resource_attr == "step"
 
@@ -647,3 +664,21 @@ async def test_a_searcher_may_take_its_time_and_sees_what_was_judged() -> None:
 def test_both_are_schedulers() -> None:
     assert isinstance(asha(), Scheduler)
     assert isinstance(RandomSearch(SPACE, "loss"), Scheduler)
+
+
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+def test_a_script_that_knows_its_maximum_is_not_stopped_there(kind: Literal["stopping", "promotion"]) -> None:
+    """It ends by itself, perhaps while saving its model; one that goes on beyond it is stopped."""
+    space = {"x": uniform(0, 1), "epochs": 3}
+    told = ASHA(
+        space, "loss", resource_attr="epoch", max_resource_attr="epochs", type=kind, rung_levels=[1, 2], random_seed=0
+    )
+    untold = ASHA(space, "loss", resource_attr="epoch", max_t=3, type=kind, rung_levels=[1, 2], random_seed=0)
+    start = Suggested(0.0, 0, "start", TrialId(0), {"x": 0.5}, tags={"bracket": 0})
+    for scheduler in (told, untold):
+        scheduler.observe(start, Ledger())
+    last = TrialResult(3.0, TrialId(0), 0, 2, 3, {"loss": 0.5, "epoch": 3})
+    assert [type(one) for one in told.observe(last, Ledger())] == [Continue]
+    beyond = TrialResult(4.0, TrialId(0), 0, 3, 4, {"loss": 0.5, "epoch": 4})
+    assert [type(one) for one in told.observe(beyond, Ledger())] == [Stop]
+    assert [type(one) for one in untold.observe(last, Ledger())] == [Stop]

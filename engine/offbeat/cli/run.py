@@ -116,8 +116,9 @@ def run(args: argparse.Namespace) -> int:
             raise InvalidArgument(f"There is no file {str(path)!r}.")
         tables, base, where = experiment_file.read(path), path.absolute().parent, str(path)
     else:
-        tables, base, where = {}, Path.cwd(), ""
-        tables["backend"] = {"type": "local", "entry_point": args.what}
+        kind = "asha" if args.resource is not None else "random-search"
+        tables = {"backend": {"type": "local", "entry_point": args.what}, "scheduler": {"type": kind}}
+        base, where = Path.cwd(), ""
     merge(tables, args)
     tuner = experiment_file.build(tables, base=base, where=where, home=args.home, observers=observers(args))
     return run_and_report(tuner, as_json=args.json)
@@ -144,7 +145,6 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     ):
         if value is not None:
             table[name] = value
-    scheduler.setdefault("type", "asha" if "resource_attr" in scheduler else "random-search")
     scheduler.update(pairs(args.option, "--option"))
     backend.update(pairs(args.backend_option, "--backend-option"))
     for text in args.space:

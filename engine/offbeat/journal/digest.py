@@ -16,6 +16,7 @@ from offbeat.events import (
     ExperimentSpec,
     LimitsChanged,
     PluginFailed,
+    ProposalRequested,
     TrialFailed,
     TrialResult,
 )
@@ -30,6 +31,7 @@ def decision_digest(events: Iterable[Event], *, simulated: bool = False) -> str:
 
     Left out, because it differs between runs that decide alike:
     - `at` of every event, and metrics called `st_worker_*` (they measure the machine), unless the time is `simulated`;
+    - `prefix` of proposal-requested: it is the event's own place, and counts the sessions;
     - experiment-closed, and experiment-opened of sessions after the first: into how many sessions a run was cut;
     - of the first experiment-opened: the host, and of its spec the name, metadata and journal version;
     - of every component: distribution and version (name, group, options and fingerprint stay);
@@ -60,6 +62,8 @@ def _fields(event: Event, simulated: bool) -> list[Any] | None:
             criterion = event.limits.stop_criterion
             limits = msgspec.structs.replace(event.limits, stop_criterion=criterion and _component(criterion))
             fields = ["limits-changed", event.at, limits]
+        case ProposalRequested():
+            fields = ["proposal-requested", event.at, event.number, event.slot, event.may_start]
         case PluginFailed():
             if event.group == "offbeat.reporters":
                 return None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from offbeat_plugins.schedulers.asha import ASHA as ASHA
-    from offbeat_plugins.schedulers.random_search import RandomSearch as RandomSearch
+    from offbeat_plugins.schedulers.asha import ASHA
+    from offbeat_plugins.schedulers.random_search import RandomSearch
 
 PLUGINS: Final = {
     "ASHA": "asha",
@@ -17,7 +17,7 @@ PLUGINS: Final = {
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
 
-__all__ = ["PLUGINS", *PLUGINS]  # noqa: PLE0604 - the table is literal, a test compares it with the block above
+__all__ = ["ASHA", "PLUGINS", "RandomSearch"]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
 

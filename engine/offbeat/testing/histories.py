@@ -87,7 +87,8 @@ class Whimsical:
 
     def __init__(self, seed: int, config_space: Mapping[str, Any] | None = None) -> None:
         self.space = Space(
-            config_space or {"lr": loguniform(1e-4, 1.0), "layers": randint(1, 9), "kind": choice(["a, b", 'c"d', "ä\n"])}
+            config_space
+            or {"lr": loguniform(1e-4, 1.0), "layers": randint(1, 9), "kind": choice(["a, b", 'c"d', "ä\n"])}
         )
         self.objective = Objective.of("loss", nonfinite="worst", resource_attr="epoch", max_t=5)
         self.seed = seed
@@ -126,7 +127,7 @@ def event_history(seed: int, trials: int = 12) -> list[ev.Event]:
     scheduler = Whimsical(seed)
     script = adversarial(scheduler.objective, seed)
     first = Rehearsal(scheduler, script, stop_criterion=criterion, max_retries=1)
-    while first.step() and len(first.events) < 12 * trials:
+    while first.step() and len(first.events) < 5 * trials:
         pass
     events = first.events
     if not first.conductor.closed:

@@ -142,8 +142,12 @@ class Rehearsal:
         else:
             signals = self.session.receive_nowait()
             if not signals:
-                alive = ", ".join(map(str, conductor.ledger.slots.values()))
-                raise AssertionError(f"deadlock: trials {alive} are alive and silent for ever, and nobody ends them")
+                limit = conductor.next_time()
+                if limit is None:
+                    names = ", ".join(map(str, conductor.ledger.slots.values()))
+                    raise AssertionError(f"deadlock: trials {names} are alive and silent for ever, and nobody ends them")
+                self.now = max(self.now, limit)
+                conductor.tick(self.now)
             for signal in signals:
                 self.now = max(self.now, getattr(signal, "at", None) or 0.0)
                 conductor.signal(signal, self.now)
@@ -158,9 +162,7 @@ class Rehearsal:
         """Runs to the session's end and answers itself. Raises what `step` does."""
         while self.step():
             if len(self.events) > max_events:
-                raise AssertionError(
-                    f"the run did not end within {max_events} events; the last: {self.events[-1]}"
-                )
+                raise AssertionError(f"the run did not end within {max_events} events; the last: {self.events[-1]}")
         return self
 
     def _fill(self) -> None:

@@ -8,7 +8,7 @@ good enough, from the highest rung down, and starts a new one only if there is n
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from itertools import accumulate, pairwise
@@ -41,7 +41,7 @@ class ASHA:
         metric, mode: name of the reported metric; "min" or "max".
         resource_attr: name under which the script reports its progress, counted from 1; `time_attr` is the same.
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run. With it a script
-            ends by itself at each rung of the promotion type, and need not be killed.
+            ends by itself at each rung of the promotion type and at max_t, and need not be stopped there.
         max_t: highest resource level; else the constant `max_resource_attr`, else "epochs", "max_t" or "max_epochs".
         type: "stopping" or "promotion"; see the module.
         grace_period, reduction_factor: rungs at grace_period * reduction_factor ** k below max_t.
@@ -101,7 +101,8 @@ class ASHA:
         self.objective = Objective.of(
             metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
         )
-        if len(self.objective.metrics) > 1:
+        ranked, *others = self.objective.metrics
+        if others:
             raise InvalidArgument(f"metric={metric!r}: ASHA ranks trials by one metric; MOASHA takes several.")
         if type not in ("stopping", "promotion"):
             raise InvalidArgument(f"type={type!r} is not valid. {nearest(str(type), ('stopping', 'promotion'))}")
@@ -110,8 +111,8 @@ class ASHA:
         self.seed = seed_or_fresh(random_seed)
         self.recorded_arguments = {"random_seed": self.seed}
 
-        self._metric = self.objective.metrics[0].name
-        self._minimise = self.objective.metrics[0].mode == "min"
+        self._metric = ranked.name
+        self._minimise = ranked.mode == "min"
         self._promotes = type == "promotion"
         self._tells_maximum = max_resource_attr is not None
         self._max_t = top
@@ -154,13 +155,13 @@ class ASHA:
 
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Decides on a result that has reached a rung or max_t; lets all others pass."""
-        if event.__class__ is TrialResult:
+        if type(event) is TrialResult:
             if event.resource < self._due[event.trial]:
                 return ()
             decision = self._reached(event)
             self._searcher.observe(event, ledger)
             return (decision,)
-        if event.__class__ is Suggested:
+        if type(event) is Suggested:
             self._suggested(event)
         elif (trial := getattr(event, "trial", None)) is not None:
             self._follow(trial, ledger[trial].status)
@@ -181,7 +182,7 @@ class ASHA:
     def _follow(self, trial: TrialId, status: Status) -> None:
         """A trial that has ended is never promoted; its entries stay, since they are true."""
         if status.ended:
-            pass
+            self._forget(trial)
             self._due.pop(trial, None)
         if status.ended or status is Status.PAUSED:
             self._alive.discard(trial)
@@ -203,7 +204,9 @@ class ASHA:
             rung = self._system(trial)[index]
             rung.entries.add(value, trial)
         if resource >= self._max_t or rung is None:
-            return Stop(trial, "reached max_t")
+            # A script that was told its maximum is about to end by itself, perhaps while saving its model.
+            ends_itself = resource == self._max_t and self.objective.max_resource_attr is not None
+            return (Continue if ends_itself else Stop)(trial, "reached max_t")
         better, cut, size = rung.better_than(value), rung.cut(), len(rung.entries)
         if self._promotes:
             rung.waiting.add(value, trial)

@@ -17,9 +17,12 @@ import signal
 import socket
 import subprocess
 import time
-from typing import Any, Final
 
 from offbeat_plugins.backends.processes import folders, tree
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING would cost the import of typing, a third of the supervisor's start
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 LEFTOVER_GRACE: Final = 0.5
 """Seconds for what a trial left behind when it ended by itself."""
@@ -143,11 +146,9 @@ class _Attempt:
         if os.path.isdir("/proc/self/fd"):
             env["OFFBEAT_REPORT_PATH"] = f"/proc/{os.getpid()}/fd/{self._report}"
         self._give_up_if_asked()
-        with contextlib.ExitStack() as opened:
-            file = folders.create(os.path.join(folder, "stdout"))
-            opened.callback(os.close, file)
-            stdout, stdout_end = os.pipe()
-            opened.callback(os.close, stdout)
+        stdout, stdout_end = os.pipe()
+        output = _Output(order, stdout, self._report)
+        try:
             with open(stdout_end, "wb"), open(folders.create(os.path.join(folder, "stderr")), "wb") as stderr:
                 process = subprocess.Popen(
                     order["argv"],
@@ -159,14 +160,16 @@ class _Attempt:
                     pass_fds=(self._report,),
                     start_new_session=True,
                 )
-            opened.pop_all()
+        except BaseException:
+            os.close(stdout)
+            raise
         self._main = process.pid
         # The exit status is collected below, together with that of every other child.
         process.returncode = 0
         with contextlib.suppress(OSError):
             self._engine.send(json.dumps({"started": order["key"], "pid": self._main}).encode())
         self._poll.register(stdout, select.POLLIN)
-        return _Output(order, stdout, file, self._report)
+        return output
 
     def _give_up_if_asked(self) -> None:
         if select.select((self._control,), (), (), 0)[0] and self._listen() is not None:
@@ -247,12 +250,16 @@ class _Attempt:
 
 
 class _Output:
-    """A trial's standard output on its way to its file; Syne Tune's lines in it become reports."""
+    """A trial's standard output on its way to its file; Syne Tune's lines in it become reports.
 
-    def __init__(self, order: dict[str, Any], fd: int, file: int, report: int) -> None:
+    The file is made when there is something to write: making one costs as much as all the rest of this class.
+    """
+
+    def __init__(self, order: dict[str, Any], fd: int, report: int) -> None:
         os.set_blocking(fd, False)
         self.fd = fd
-        self._file = file
+        self._path = os.path.join(order["folder"], "stdout")
+        self._file = -1
         self._report = report
         self._head = f'{{"v":1,"trial":{order["trial"]},"attempt":{order["attempt"]},"seq":'
         self._seq = 0
@@ -264,7 +271,8 @@ class _Output:
 
     def __exit__(self, *error: object) -> None:
         os.close(self.fd)
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def move(self, poll: select.poll) -> None:
         """Takes what is there; reads no further while reports cannot be passed on."""
@@ -308,6 +316,8 @@ class _Output:
     def _store(self, data: bytes) -> None:
         # A full disk costs the log, not the trial.
         with contextlib.suppress(OSError):
+            if self._file < 0:
+                self._file = folders.create(self._path)
             while data:
                 data = data[os.write(self._file, data) :]
 

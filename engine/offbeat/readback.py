@@ -1,0 +1,48 @@
+"""Events that have left the bus's tail, from the journal: what observers and streams that lag are given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from offbeat.commits import Committer
+from offbeat.home import ExperimentFolder
+from offbeat.journal import read_journal
+from offbeat.protocols import Recorded
+
+
+class ReadBack:
+    """Reads on where an earlier reading ended, off the loop.
+
+    Args:
+        committer: asked to write what is wanted and not in the journal yet.
+    """
+
+    def __init__(self, folder: ExperimentFolder, committer: Committer) -> None:
+        self._folder = folder
+        self._committer = committer
+        self._readers: dict[int, Iterator[Recorded]] = {}
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def __call__(self, first: int, count: int) -> Sequence[Recorded]:
+        """Events from `first` on, at most `count`; none only if they never came into the journal."""
+        if not await self._committer.progress(first):
+            return ()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="offbeat-read-back")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, first, count)
+
+    def _read(self, first: int, count: int) -> Sequence[Recorded]:
+        reader = self._readers.pop(first, None) or read_journal(self._folder, first)
+        events = list(islice(reader, count))
+        if len(events) == count:
+            self._readers[first + count] = reader
+        return events
+
+    def close(self) -> None:
+        """Ends the thread and closes the files."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+        self._readers.clear()

@@ -1,0 +1,79 @@
+"""Our own backends, through the suite that strangers use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+
+from offbeat.backend import LocalBackend
+from offbeat.protocols import Backend
+from offbeat.signals import StartTrial
+from offbeat.testing.backend_checks import Behaviour
+from offbeat.testing.backend_suite import BackendContract
+from offbeat.testing.scripted import End, Garbage, Hang, Report, ScriptedBackend, Step
+
+
+def scripted(behaviour: Behaviour, start: StartTrial) -> Iterator[Step]:
+    if behaviour == "missing":
+        raise FileNotFoundError("no such script")
+    for epoch in itertools.count(1):
+        yield Report({"epoch": epoch, "loss": 1 / epoch})
+        if behaviour == "counts" and epoch == start.config["epochs"]:
+            return
+        if behaviour == "crashes":
+            yield End("failed", "exit status 1")
+        elif behaviour == "hangs":
+            yield Hang()
+        elif behaviour == "garbage":
+            if epoch == 2:
+                return
+            yield Garbage()
+
+
+class TestScriptedBackend(BackendContract):
+    def make(self, behaviour: Behaviour, folder: Path) -> Backend:
+        return ScriptedBackend(lambda start: scripted(behaviour, start), checkpoints=True)
+
+
+SCRIPT = """
+import argparse, os, sys, time
+from pathlib import Path
+from offbeat.report import Reporter, checkpoint_dir
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int)
+parser.add_argument("--lr", type=float)
+epochs = parser.parse_args().epochs
+behaviour = {behaviour!r}
+report = Reporter()
+saved = Path(checkpoint_dir()) / "epoch"
+saved.parent.mkdir(parents=True, exist_ok=True)
+epoch = int(saved.read_text()) if saved.exists() else 0
+while behaviour != "counts" or epoch < epochs:
+    epoch += 1
+    saved.with_name("new").write_text(str(epoch))
+    saved.with_name("new").replace(saved)
+    report(epoch=epoch, loss=1 / epoch)
+    if behaviour == "crashes":
+        sys.exit(1)
+    while behaviour == "hangs":
+        time.sleep(60)
+    if behaviour == "garbage":
+        if epoch == 2:
+            break
+        os.write(int(os.environ["OFFBEAT_REPORT_FD"]), b"not a report\\n")
+    if behaviour == "endless":
+        time.sleep(0.01)
+"""
+
+
+class TestLocalBackend(BackendContract):
+    def make(self, behaviour: Behaviour, folder: Path) -> Backend:
+        path = folder / "train.py"
+        path.write_text(SCRIPT.format(behaviour=behaviour))
+        backend = LocalBackend(path)
+        if behaviour == "missing":
+            path.unlink()
+        return backend

@@ -1,0 +1,287 @@
+"""`offbeat run` and `resume`: scripts, files, wrong input, interruptions."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offbeat.cli import main
+from offbeat.cli.experiment_file import EXPERIMENT_KEYS, SCHEMA, SECTIONS
+from offbeat.cli.run import LIMITS, space_entry
+from offbeat.errors import InvalidSpace
+
+TRAIN = """
+import sys
+from offbeat.report import Reporter
+x = float(sys.argv[sys.argv.index("--x") + 1])
+Reporter()(loss=(x - 0.3) ** 2)
+"""
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from offbeat.report import Reporter, checkpoint_dir
+state = Path(checkpoint_dir()) / "epoch"
+done = int(state.read_text()) if state.exists() else 0
+report = Reporter()
+for epoch in range(done + 1, 1000):
+    state.write_text(str(epoch))
+    report(epoch=epoch, loss=1 / epoch)
+    time.sleep(0.02)
+"""
+
+FILE = """
+[experiment]
+name = "from-file"
+workers = 2
+seed = 3
+[backend]
+type = "local"
+entry_point = "train.py"
+[scheduler]
+type = "random-search"
+metric = "loss"
+[space]
+x = {domain = "uniform", lower = 0, upper = 1}
+width = 4
+[stop]
+max_num_trials_started = 3
+"""
+
+Answer = Callable[..., str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    (tmp_path / "experiment.toml").write_text(FILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OFFBEAT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("OFFBEAT_TRACE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def offbeat(place: Path, capsys: pytest.CaptureFixture[str]) -> Answer:
+    def answer(*argv: str, status: int = 0) -> str:
+        found = main(argv)
+        captured = capsys.readouterr()
+        assert found == status, captured.err
+        return captured.out if status == 0 else captured.err
+
+    return answer
+
+
+def test_run_a_file_then_resume_with_another_limit(offbeat: Answer, place: Path) -> None:
+    text = offbeat("run", "experiment.toml")
+    assert "Best: loss" in text
+    assert str(place / "home" / "from-file") in text
+    assert len(json.loads(offbeat("show", "from-file", "--json"))["trials"]) == 3
+    offbeat("resume", "from-file", "--max-num-trials-started", "5", "--workers", "1", "--quiet")
+    shown = json.loads(offbeat("show", "from-file", "--json"))
+    assert len(shown["trials"]) == 5
+    assert shown["limits"]["n_workers"] == 1
+    assert [session["outcome"] for session in shown["sessions"]] == ["done", "done"]
+    assert {trial["config"].get("width", 4) for trial in shown["trials"]} == {4}
+
+
+def test_options_replace_what_the_file_says(offbeat: Answer) -> None:
+    options = ("--name", "other", "--max-num-trials-started", "2", "--space", "width=8", "--seed", "9", "--quiet")
+    found = json.loads(offbeat("run", "experiment.toml", "--json", *options))
+    assert (found["name"], found["outcome"]) == ("other", "done")
+    assert found["best"]["metric"] == "loss"
+    shown = json.loads(offbeat("show", "other", "--json"))
+    assert shown["spec"]["seed"] == 9
+    assert shown["spec"]["space"]["width"] == {"constant": 8}
+
+
+def test_relative_paths_count_from_the_file(offbeat: Answer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    offbeat("run", "../experiment.toml", "--quiet")
+
+
+def test_a_name_is_used_once(offbeat: Answer) -> None:
+    offbeat("run", "experiment.toml", "--quiet")
+    assert "offbeat resume from-file" in offbeat("run", "experiment.toml", "--quiet", status=2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[stop]", "[stopp]", "section 'stopp' is unknown. Did you mean 'stop'?"),
+        ("workers = 2", "worker = 2", "'worker' is unknown. Did you mean 'workers'?"),
+        ('metric = "loss"', 'metrik = "loss"', "'metrik' is unknown. Did you mean 'metric'?"),
+        ('metric = "loss"', "", "needs metric"),
+        ("max_num_trials_started", "max_num_trials_start", "Did you mean 'max_num_trials_started'?"),
+        ('type = "random-search"', 'type = "random-serch"', "Did you mean 'random-search'?"),
+        ('type = "random-search"', "", "needs type"),
+        ('"uniform"', '"unifrom"', "Did you mean 'uniform'?"),
+        ("lower = 0", "lowest = 0", "Did you mean 'lower'?"),
+        ('"train.py"', '"trian.py"', "'train.py'"),
+        ("workers = 2", "workers = 0", "from 1 up"),
+        ('name = "from-file"', 'name = "../up"', "not usable"),
+        ("seed = 3", "seed = 3 4", "line 5"),
+        ("[space]\n", "[space]\n[unused]\n", "unknown"),
+    ],
+)
+def test_wrong_file_is_one_sentence_that_says_what_to_do(
+    offbeat: Answer, place: Path, old: str, new: str, expected: str
+) -> None:
+    assert old in FILE
+    (place / "experiment.toml").write_text(FILE.replace(old, new), encoding="utf-8")
+    text = offbeat("run", "experiment.toml", status=2)
+    assert expected in text
+    assert "Traceback" not in text
+    assert not (place / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], "experiment.toml"),
+        (["nothing.toml"], "no file"),
+        (["trian.py", "--metric", "loss", "--space", "x=uniform(0, 1)"], "'train.py'"),
+        (["train.py", "--metric", "loss"], "[space]"),
+        (["train.py", "--space", "x=uniform(0, 1)"], "needs metric"),
+        (["train.py", "--metric", "loss", "--space", "x=unifrom(0, 1)"], "Did you mean 'uniform'?"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, one)"], "double quotes"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1, 2)"], "takes lower, upper"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(1, 0)"], "x"),
+        (["train.py", "--metric", "loss", "--space", "x"], "NAME=DOMAIN"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1)", "--option", "grace_period"], "KEY=VALUE"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1)", "--option", "grace=1"], "unknown"),
+    ],
+)
+def test_wrong_command_line(offbeat: Answer, argv: list[str], expected: str) -> None:
+    assert expected in offbeat("run", *argv, status=2)
+
+
+def test_spaces_from_text_and_files(place: Path) -> None:
+    uniform = {"domain": "uniform", "lower": 0, "upper": 1}
+    assert space_entry("x=uniform(0, 1)") == {"x": uniform}
+    assert space_entry('act=choice(["a b", "c=(d)"])') == {"act": {"domain": "choice", "values": ["a b", "c=(d)"]}}
+    assert space_entry("epochs=27") == {"epochs": 27}
+    assert space_entry("flag=true") == {"flag": True}
+    assert space_entry("path=a=b") == {"path": "a=b"}
+    (place / "space.json").write_text(json.dumps({"x": uniform}), encoding="utf-8")
+    assert space_entry("space.json") == {"x": uniform}
+    assert set(space_entry("experiment.toml")) == {"x", "width"}
+    (place / "broken.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InvalidSpace, match="no JSON"):
+        space_entry("broken.json")
+
+
+def test_a_script_that_always_fails_is_status_1_with_its_last_line(offbeat: Answer, place: Path) -> None:
+    (place / "train.py").write_text("import nonsense_module\n", encoding="utf-8")
+    text = offbeat("run", "experiment.toml", status=1)
+    assert "No module named 'nonsense_module'" in text
+    assert "offbeat/cli" not in text
+
+
+def begin(place: Path, name: str) -> subprocess.Popen[str]:
+    """A run that would last long, as a process, once its first results are there."""
+    command = [
+        sys.executable, "-m", "offbeat", "run", "slow.py", "--name", name, "--metric", "loss",
+        "--space", "x=uniform(0, 1)", "--workers", "2", "--max-wallclock-time", "600",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: results(place, name) > 4)
+    return process
+
+
+def results(place: Path, name: str) -> int:
+    from offbeat.errors import OffbeatError
+    from offbeat.results import load
+
+    try:
+        return load(name, place / "home").n_results
+    except (OffbeatError, OSError):
+        return 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Another process cannot be awaited otherwise; pytest's time limit ends it."""
+    while not condition():
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_and_resumed(place: Path, offbeat: Answer, number: int, status: int) -> None:
+    process = begin(place, "slow")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=50)
+    assert process.returncode == status, errors
+    assert "offbeat resume slow" in errors
+    assert "Traceback" not in errors
+    before = json.loads(offbeat("show", "slow", "--json"))
+    assert before["status"] == "interrupted"
+    offbeat("resume", "slow", "--max-num-evaluations", str(before["results"] + 10), "--quiet")
+    after = json.loads(offbeat("show", "slow", "--json"))
+    assert after["status"] == "done"
+    assert [trial["attempt"] for trial in after["trials"]] == [1, 1]
+    # Went on from its checkpoint: no epoch is reported twice.
+    assert after["results"] >= before["results"] + 10
+
+
+def test_status_follows_a_run_from_outside(place: Path, offbeat: Answer) -> None:
+    process = begin(place, "watched")
+    try:
+        shown = json.loads(offbeat("status", "--json"))
+        assert (shown["name"], shown["status"]) == ("watched", "running")
+        assert shown["holder"]["pid"] == process.pid
+        command = [sys.executable, "-m", "offbeat", "status", "watched"]
+        watcher = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert watcher.stdout is not None
+        assert "watched: random-search on local" in watcher.stdout.readline()
+        second = subprocess.run(
+            [sys.executable, "-m", "offbeat", "resume", "watched"],
+            cwd=place, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+        assert second.returncode == 1
+        assert f"process {process.pid}" in second.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=50)
+    output, errors = watcher.communicate(timeout=50)
+    assert watcher.returncode == 0, errors
+    assert "interrupted: SIGINT" in output
+
+
+def test_status_after_a_kill_says_how_to_go_on(place: Path, offbeat: Answer) -> None:
+    process = begin(place, "killed")
+    process.kill()
+    process.communicate(timeout=50)
+    assert "offbeat resume killed" in offbeat("status", "killed")
+    assert json.loads(offbeat("show", "killed", "--json"))["status"] == "crashed"
+
+
+def test_schema_says_what_the_reader_takes(offbeat: Answer) -> None:
+    from offbeat.space.constructors import CONSTRUCTORS
+    from offbeat.stopping import StoppingCriterion
+
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    parts = schema["properties"]
+    assert tuple(parts) == SECTIONS
+    assert set(parts["experiment"]["properties"]) == {*EXPERIMENT_KEYS, "seed"}
+    assert set(parts["stop"]["properties"]) == {"type", *signature(StoppingCriterion).parameters}
+    assert set(LIMITS) <= set(signature(StoppingCriterion).parameters)
+    domain = parts["space"]["additionalProperties"]["anyOf"][1]
+    assert set(domain["properties"]["domain"]["enum"]) == set(CONSTRUCTORS)
+    assert json.loads(offbeat("run", "--schema")) == schema
+
+
+def test_no_home_outside_the_one_named(place: Path, offbeat: Answer) -> None:
+    offbeat("run", "experiment.toml", "--quiet", "--home", str(place / "other"))
+    assert [path.name for path in (place / "other").iterdir()] == ["from-file"]
+    assert not (place / "home").exists()

@@ -1,0 +1,126 @@
+"""F1: the engine dies at any write; what was acknowledged is there, and the resumed run is the uninterrupted one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import offbeat.journal.writer as writer
+from offbeat import StoppingCriterion, Tuner
+from offbeat.commits import Committer
+from offbeat.testing.scripted import ScriptedBackend
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture(autouse=True)
+def a_write_for_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated time waits for the disk after every turn, so that each one is a point to die at, the same in each run."""
+    monkeypatch.setattr(Committer, "holding", property(lambda self: self.durable < self._taken))
+
+
+HOW = ("before", "half", "after")
+
+
+def crashing(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> Callable[[], int]:
+    """Makes the journal's write number `at` (from 0) the last thing that happens; answers how many there were."""
+    original = writer.write_all
+    count = 0
+
+    def write_all(fd: int, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count - 1 < at:
+            original(fd, data)
+            return
+        if count - 1 == at and how != "before":
+            original(fd, data if how == "after" else data[: len(data) // 2])
+        raise Crash
+
+    monkeypatch.setattr(writer, "write_all", write_all)
+    return lambda: count
+
+
+def run_through_crash(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, home: Path, make: Callable[[], Any], script: Any, at: int, how: str,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    with monkeypatch.context() as patch:
+        crashing(patch, at, how)
+        try:
+            lab.run(lab.tuner(home, make(), script, **options))
+        except Crash:
+            pass
+    found = lab.events(home) if (home / "run").exists() else []
+    if not found:
+        lab.run(lab.tuner(home, make(), script, **options))
+    elif type(found[-1]).__name__ != "ExperimentClosed":
+        lab.run(Tuner.resume("run", home=home, trial_backend=ScriptedBackend(script), observers=[], durability="commit"))
+
+
+def writes(lab: Any, monkeypatch: pytest.MonkeyPatch, home: Path, make: Any, script: Any, options: Any) -> int:
+    with monkeypatch.context() as patch:
+        count = crashing(patch, 10**9, "before")
+        lab.run(lab.tuner(home, make(), script, **options))
+    return count()
+
+
+def strange(config: dict[str, Any], epoch: int) -> dict[str, Any]:
+    """NaN now and then: policies take part in the crash too."""
+    return {"loss": float("nan") if config["layers"] % 3 == 0 and epoch == 2 else config["rate"] / epoch}
+
+
+CASES: dict[str, tuple[Callable[[Any], Any], dict[str, Any], Any]] = {
+    "stopping": (lambda lab: lab.asha("stopping"), {"stop_criterion": StoppingCriterion(max_num_trials_started=40)}, None),
+    "promotion": (lambda lab: lab.asha("promotion"), {}, None),
+    "brackets": (lambda lab: lab.asha("promotion", brackets=2, rule="paper"), {}, None),
+    "random": (lambda lab: lab.random_search(), {}, None),
+    "nan": (lambda lab: lab.asha("stopping"), {"max_retries": 1}, strange),
+    "batches": (lambda lab: lab.random_search(), {"asynchronous_scheduling": False}, None),
+    "waiting": (
+        lambda lab: lab.random_search(),
+        {"stop_criterion": StoppingCriterion(max_num_evaluations=60), "wait_trial_completion_when_stopping": True},
+        None,
+    ),
+    "time": (lambda lab: lab.asha("promotion"), {"stop_criterion": StoppingCriterion(max_wallclock_time=33.3)}, None),
+}  # fmt: skip
+
+
+def campaign(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str, every: int) -> None:
+    build, extra, function = CASES[case]
+
+    def make() -> Any:
+        return build(lab)
+
+    script = lab.script(function=function) if function else lab.script()
+    options = {"durability": "commit", **extra}
+    clean = lab.home / "clean"
+    total = writes(lab, monkeypatch, clean, make, script, options)
+    expected, table = lab.digest(clean), lab.table(clean, make())
+    assert total > 60
+    for at in range(0, total, every):
+        for how in HOW:
+            home = lab.home / f"{at}-{how}"
+            run_through_crash(lab, monkeypatch, home, make, script, at, how, options)
+            assert lab.digest(home) == expected, (at, how)
+            assert lab.table(home, make()) == table, (at, how)
+            lab.check_closed(home)
+            shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_crash_at_some_writes_changes_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    campaign(lab, monkeypatch, case, every=10)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES)
+def test_a_crash_at_any_write_changes_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    campaign(lab, monkeypatch, case, every=1)

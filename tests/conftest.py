@@ -130,11 +130,89 @@ def arun(one: Tuner) -> Any:
     return asyncio.run(one.arun())
 
 
+class Game:
+    """A conductor without a driver: time is a number that the test sets, each method is one turn."""
+
+    def __init__(self, scheduler: Any, stop: Any = None, past: list[Event] | None = None, **limits: Any) -> None:
+        from offbeat.conductor import Conductor
+        from offbeat.events import ComponentDescription, ExperimentSpec, Host, Limits
+        from offbeat.state import State
+
+        objective = scheduler.objective
+        component = ComponentDescription("offbeat.schedulers", "toy")
+        spec = ExperimentSpec(
+            name="game", seed=scheduler.seed, metrics=objective.metrics, resource_attr=objective.resource_attr,
+            scheduler=component, backend=component, limits=Limits(**{"n_workers": 2, **limits}),
+        )  # fmt: skip
+        self.now = 0.0
+        self.events: list[Event] = []
+        self.commands: list[Any] = []
+        state = State(spec, scheduler, stop)
+        for event in past or ():
+            state.fold(event)
+            self.now = event.at
+        self.conductor = Conductor(state, stop)
+        self.ledger = self.conductor.ledger
+        self.conductor.open(self.now, Host())
+
+    def turn(self) -> None:
+        conductor = self.conductor
+        while (request := conductor.next_request(self.now)) is not None:
+            try:
+                answer = conductor.scheduler.propose(request, self.ledger)
+            except BaseException as error:
+                conductor.proposal_failed(request, error, self.now)
+                continue
+            conductor.proposed(request, answer, self.now)
+        self.take()
+
+    def take(self) -> None:
+        conductor = self.conductor
+        self.events += conductor.events
+        self.commands += conductor.commands
+        conductor.events, conductor.commands = [], []
+
+    def begin(self) -> Game:
+        self.conductor.tick(self.now)
+        self.turn()
+        return self
+
+    def signal(self, one: Any) -> None:
+        self.now += 1
+        self.conductor.signal(one, self.now)
+        self.turn()
+
+    def report(self, trial: int, epoch: int, *, seq: int | None = None, attempt: int | None = None, **metrics: Any) -> None:
+        from offbeat.signals import Reported
+        from offbeat.trial import TrialId
+
+        record = self.ledger[TrialId(trial)]
+        values = {"epoch": epoch, **({"loss": 1.0} if not metrics else metrics)}
+        number = record.next_seq if seq is None else seq
+        self.signal(Reported(record.id, record.attempt if attempt is None else attempt, number, values))
+
+    def end(self, trial: int, how: Any = "finished", reason: str = "", *, attempt: int | None = None) -> None:
+        from offbeat.signals import Ended
+        from offbeat.trial import TrialId
+
+        record = self.ledger[TrialId(trial)]
+        self.signal(Ended(record.id, record.attempt if attempt is None else attempt, how, reason))
+
+    def names(self) -> list[str]:
+        """The events so far as one word each, trials with their number."""
+        from offbeat.events import wire_name
+
+        return [f"{wire_name(e)} {e.trial}" if hasattr(e, "trial") else wire_name(e) for e in self.events]
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> SimpleNamespace:
     """The helpers above."""
     return SimpleNamespace(
         home=tmp_path, Toy=Toy, asha=asha, random_search=random_search, script=epochs_script, events=events,
         digest=digest, table=ledger_table, check_closed=check_closed, tuner=tuner, run=arun, space=SPACE, loss=loss,
-        End=End,
+        End=End, Game=Game,
     )  # fmt: skip

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from offbeat.decisions import Stop as Stop
     from offbeat.describe import described as described
     from offbeat.errors import OffbeatError as OffbeatError
+    from offbeat.events import Suggested as Suggested
+    from offbeat.events import TrialResult as TrialResult
     from offbeat.optimizer import load_scheduler as load_scheduler
     from offbeat.protocols import Objective as Objective
     from offbeat.protocols import ProposalRequest as ProposalRequest
@@ -42,6 +44,8 @@ _HOMES = {
     "Start": ("offbeat.decisions", "Start"),
     "Stop": ("offbeat.decisions", "Stop"),
     "StoppingCriterion": ("offbeat.stopping", "StoppingCriterion"),
+    "Suggested": ("offbeat.events", "Suggested"),
+    "TrialResult": ("offbeat.events", "TrialResult"),
     "Tuner": ("offbeat.tuner", "Tuner"),
     "described": ("offbeat.describe", "described"),
     "load_experiment": ("offbeat.results", "load"),

@@ -194,7 +194,7 @@ class Conductor:
         elif signal.seq > record.next_seq and record.status.occupies_slot:
             # A straggler is waited for, so that the scheduler sees each trial's reports in order.
             early = self._early.setdefault(record.id, {})
-            early[signal.seq] = signal
+            early.setdefault(signal.seq, signal)
             if len(early) > EARLY:
                 self._without_stragglers(record, at)
 
@@ -274,7 +274,8 @@ class Conductor:
         elif how == "lost":
             self._record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
         elif how == "ended":
-            why = self.closing[1] if self.closing is not None else reason
+            # The full reason stands in experiment-closed: it may count what came after, which differs after a crash.
+            why = f"the session ended ({self.closing[0]})" if self.closing is not None else reason
             self._record(ev.TrialStopped(at, trial, attempt, "experiment", why))
         elif how == "failed":
             self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)

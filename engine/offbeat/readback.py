@@ -25,24 +25,31 @@ class ReadBack:
         self._committer = committer
         self._readers: dict[int, Iterator[Recorded]] = {}
         self._thread: ThreadPoolExecutor | None = None
+        self._closed = False
 
     async def __call__(self, first: int, count: int) -> Sequence[Recorded]:
         """Events from `first` on, at most `count`; none only if they never came into the journal."""
         if not await self._committer.progress(first):
             return ()
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            # A stream may be read on after the run; its thread lives for one batch, so that none is left.
+            with ThreadPoolExecutor(1, thread_name_prefix="offbeat-read-back") as thread:
+                return await loop.run_in_executor(thread, self._read, first, count)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="offbeat-read-back")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, first, count)
+        return await loop.run_in_executor(self._thread, self._read, first, count)
 
     def _read(self, first: int, count: int) -> Sequence[Recorded]:
         reader = self._readers.pop(first, None) or read_journal(self._folder, first)
         events = list(islice(reader, count))
-        if len(events) == count:
+        if len(events) == count and first + count < self._committer.durable:
             self._readers[first + count] = reader
         return events
 
     def close(self) -> None:
-        """Ends the thread and closes the files."""
+        """Ends the thread and closes the files; what is read later costs a thread for each batch."""
+        self._closed = True
         if self._thread is not None:
             self._thread.shutdown(wait=True)
         self._readers.clear()

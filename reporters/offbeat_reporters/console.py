@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from offbeat.clock import Clock, SystemClock
 from offbeat.events import ExperimentClosed, ExperimentSpec, LimitsChanged, PluginFailed, ReportRejected, TrialFailed
 from offbeat.protocols import ExperimentView, Recorded
+from offbeat.text import printable
 from offbeat_reporters.progress import Gatherer, Progress, constants, counted, limit, number, settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Console:
                     if self._table is not None:
                         self._table.limits = changed.limits
                 case ExperimentClosed() as closed:
-                    self._outcome = f"{closed.outcome}: {closed.reason.partition(chr(10))[0]}"
+                    self._outcome = printable(f"{closed.outcome}: {closed.reason.partition(chr(10))[0]}")
                 case _:
                     pass
         now = self._clock.monotonic()
@@ -125,6 +126,7 @@ class Console:
             self._table.progress = self._progress
 
     def _trouble(self, text: str) -> None:
+        text = printable(text)
         self._troubles += 1
         if self._troubles > NOTICES:
             return
@@ -149,10 +151,9 @@ class Console:
         self._line_at, self._line_elapsed = now, progress.elapsed
         best = f"; best {self._metric} {number(progress.best.value)}" if progress.best else ""
         rejected = f", {progress.rejected} reports not usable" if progress.rejected else ""
+        rate = f", {progress.rate:.1f}/s" if progress.rate else ""
         of_limit = share(progress, limit(self._limits))
-        self._print(
-            f"{counted(progress.counts)}; {progress.results} results, {progress.rate:.1f}/s{rejected}{best}{of_limit}"
-        )
+        self._print(f"{counted(progress.counts)}; {progress.results} results{rate}{rejected}{best}{of_limit}")
 
     def _print(self, text: str) -> None:
         print(f"[{self._progress.elapsed:7.1f} s] {text}", file=self._out, flush=True)

@@ -36,7 +36,8 @@ class LiveTable:
         self._outcome = ""
         # The host's own output is left where it goes: nothing is redirected.
         self._live = Live(
-            console=Console(file=stream),
+            # Names and values are shown as they are, never read as markup.
+            console=Console(file=stream, markup=False, highlight=False, emoji=False),
             get_renderable=self.picture,
             refresh_per_second=4,
             redirect_stdout=False,
@@ -57,7 +58,10 @@ class LiveTable:
 
     def picture(self) -> RenderableType:
         """The whole picture."""
-        parts: list[RenderableType] = [self._head(), self._best(), self._counts()]
+        facts = Table.grid(padding=(0, 1))
+        facts.add_row("best", self._best())
+        facts.add_row("trials", self._counts())
+        parts: list[RenderableType] = [self._head(), facts]
         if self.progress.running:
             parts.append(self._running())
         parts += [Text(f"! {notice}", style="yellow", overflow="ellipsis", no_wrap=True) for notice in self.notices]
@@ -87,10 +91,9 @@ class LiveTable:
     def _best(self) -> RenderableType:
         best, metric = self.progress.best, self._spec.metrics[0]
         if best is None:
-            return Text(f"best    no result yet ({metric.name}, {metric.mode})", style="dim")
+            return Text(f"no result yet ({metric.name}, {metric.mode})", style="dim")
         at = f" at {self._spec.resource_attr} {best.resource}" if best.resource else ""
         return Text.assemble(
-            "best    ",
             (f"{metric.name} {number(best.value)}", "bold green"),
             f"  trial {best.trial}{at}  ",
             (settings(best.config, self._constants()), "dim"),
@@ -98,7 +101,9 @@ class LiveTable:
 
     def _counts(self) -> RenderableType:
         progress = self.progress
-        text = Text(f"trials  {counted(progress.counts)};  {progress.results} results, {progress.rate:.1f}/s")
+        text = Text(f"{counted(progress.counts)};  {progress.results} results")
+        if progress.rate:
+            text.append(f", {progress.rate:.1f}/s")
         if progress.rejected:
             text.append(f", {progress.rejected} reports not usable", "yellow")
         return text

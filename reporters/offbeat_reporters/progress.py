@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from offbeat.events import ExperimentSpec, Limits
 from offbeat.protocols import ExperimentView, TrialView
+from offbeat.text import printable
 from offbeat.trial import Status, TrialId
 
 
@@ -143,7 +144,7 @@ def number(value: object) -> str:
     """A value as people read it: four significant digits, long texts cut in the middle."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= 24 else f"{text[:10]}...{text[-11:]}"
 
 

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from offbeat.backend import LocalBackend
 from offbeat.protocols import Backend
 from offbeat.signals import StartTrial

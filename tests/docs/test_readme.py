@@ -38,6 +38,29 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+def test_first_screen(tmp_path: Path) -> None:
+    """What README's first command ends in, with fewer seconds: the transcript of a pipe, without a terminal."""
+    command = blocks("sh")[0].strip().rpartition(" && ")[2]
+    assert command == ".venv/bin/offbeat demo"
+    environment = {**os.environ, "OFFBEAT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "offbeat", "demo", "--seconds", "5", "--name", "first"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    progress, result = done.stderr, done.stdout
+    assert re.search(r"^\[ +0\.\d s\] first: asha on local, 4 workers, minimising val_error$", progress, re.MULTILINE)
+    assert re.search(r"^\[ +\d\.\d s\] best: val_error 0\.\d+, trial \d+ at epoch \d+ ", progress, re.MULTILINE)
+    assert re.search(r"^\[ +\d\.\d s\] done: max_wallclock_time", progress, re.MULTILINE)
+    assert re.search(r"^Best: val_error 0\.\d+, trial \d+ at epoch \d+$", result, re.MULTILINE)
+    for name in ("learning_rate", "momentum", "batch_size", "hidden_1", "hidden_2", "dropout", "weight_decay"):
+        assert re.search(rf"^  {name} +\S+$", result, re.MULTILINE)
+    assert re.search(r"^ +0\.\d+ \| ", result, re.MULTILINE)
+    assert result.endswith(f"Everything is in  {tmp_path / 'first'}\nSee it again with  offbeat show first\n")
+    again = run(sys.executable, "-m", "offbeat", "show", "first", "--home", str(tmp_path), cwd=tmp_path)
+    assert "first: done" in again
+
+
 def test_training_script_runs_alone(workplace: Path) -> None:
     output = run(sys.executable, "train.py", "--lr", "0.1", "--epochs", "3", cwd=workplace)
     assert output.count("epoch=") == 3

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -55,14 +56,14 @@ async def test_reports_come_in_order_and_before_the_end(local):
 async def test_an_end_is_told_in_words(local):
     script = local.script("""
         import os, signal, sys
-        from offbeat import Reporter, report
-        how = report.config()["how"] if hasattr(report, "config") else None
+        from offbeat import report
+        how = report.config()["how"]
         sys.stderr.write("x" * 10000 + "the last words")
         sys.stderr.flush()
         if how == "status": sys.exit(3)
         if how == "signal": os.kill(os.getpid(), signal.SIGSEGV)
         if how == "error": raise RuntimeError("no such layer")
-    """.replace("from offbeat import Reporter, report", "from offbeat import report"))
+    """)
     hows = ["status", "signal", "error", "well"]
     signals = await local.run(local.backend(script), [start(t, config={"how": how}) for t, how in enumerate(hows)])
     ends = local.ended(signals)
@@ -81,14 +82,14 @@ async def test_an_end_is_told_in_words(local):
 async def test_a_stopped_trial_may_use_its_grace(local):
     script = local.script("""
         import os, signal, sys
-        from offbeat import Reporter, report
+        from offbeat import report
         def save(*_):
             open(os.path.join(report.checkpoint_dir(), "state"), "w").write("saved")
             sys.exit(0)
         signal.signal(signal.SIGTERM, save)
-        Reporter()(epoch=1)
+        report.Reporter()(epoch=1)
         while True: signal.pause()
-    """.replace("import Reporter, report", "import report").replace("Reporter()", "report.Reporter()"))
+    """)
     async with local.open(local.backend(script)) as session:
         for trial in range(2):
             session.submit(start(trial))
@@ -194,14 +195,21 @@ async def test_what_cannot_be_passed_fails_that_trial_alone(local):
 
 @pytest.mark.asyncio
 async def test_any_program_can_be_a_trial(local):
-    shell = local.script("""
+    shell = local.script(
+        """
         echo "[tune-metric]: {\\"epoch\\": 1, \\"lr\\": $2}"
         printf 'progress 50%%\\r[tune-metric]: {"epoch": 2, "loss": NaN, "st_worker_time": 0.5}\\n'
         echo nothing of interest
         printf '[tune-metric]: {"epoch": 3}'
-    """, "train.sh")
-    plain = local.script("#!/bin/sh\nexec bash \"$(dirname \"$0\")/train.sh\" \"$@\"\n", "run", 0o755)
-    for backend in (local.backend(shell, binary="bash"), local.backend(plain), local.backend(shell, binary=["bash", "-e"])):
+    """,
+        "train.sh",
+    )
+    plain = local.script('#!/bin/sh\nexec bash "$(dirname "$0")/train.sh" "$@"\n', "run", 0o755)
+    for backend in (
+        local.backend(shell, binary="bash"),
+        local.backend(plain),
+        local.backend(shell, binary=["bash", "-e"]),
+    ):
         signals = await local.run(backend, [start(0, config={"lr": 0.25})])
         assert [r.metrics for r in local.reports(signals)] == [
             {"epoch": 1, "lr": 0.25},
@@ -254,7 +262,8 @@ async def test_the_environment_of_a_trial(local, monkeypatch):
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OFFBEAT_TRIAL", "OFFBEAT_ATTEMPT",
                  "OFFBEAT_GRACE", "MINE", "SLURM_PROCID", "OFFBEAT_REPORTER", "RANK")
         report.Reporter()(env=json.dumps({n: os.environ.get(n) for n in names}), cwd=os.getcwd(), seed=report.seed(),
-            interrupt=signal.getsignal(signal.SIGINT) is signal.default_int_handler, session=os.getsid(0) == os.getpid(),
+            interrupt=signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+            session=os.getsid(0) == os.getpid(),
             term=signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, stdin=os.read(0, 1) == b"",
             fds=len(os.listdir("/proc/self/fd")) - 1)
     """)
@@ -381,7 +390,8 @@ async def test_a_killed_shim_leaves_nothing_behind(local, with_supervisor):
         session.submit(start(0))
         session.submit(start(1))
         await local.until(session, lambda seen: len(seen) == 2)
-        shims = [int(open(f"/proc/{session.pids[trial]}/stat").read().rpartition(")")[2].split()[1]) for trial in (0, 1)]
+        stats = [Path(f"/proc/{session.pids[trial]}/stat").read_text() for trial in (0, 1)]
+        shims = [int(stat.rpartition(")")[2].split()[1]) for stat in stats]
         if with_supervisor:
             os.kill(session._link.pid, signal.SIGKILL)
             for shim in shims:
@@ -400,8 +410,11 @@ async def test_opening_and_closing_leaves_the_host_as_it_was(local):
     script = local.script(SLEEPER)
 
     def host():
-        fds = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")}
-        return len(fds), [signal.getsignal(n) for n in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)], os.getcwd()
+        return (
+            len(list(Path("/proc/self/fd").iterdir())),
+            [signal.getsignal(n) for n in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)],
+            Path.cwd(),
+        )
 
     await local.run(local.backend(script), [])
     before = host()
@@ -466,17 +479,21 @@ def test_it_runs_in_any_thread_and_any_loop(local):
 @pytest.mark.asyncio
 async def test_reports_of_processes_that_lost_the_pipe_arrive_all_the_same(local):
     """Launchers such as torchrun close inherited descriptors when they start their workers."""
-    local.script("""
+    local.script(
+        """
         import sys
         from offbeat import Reporter
         report = Reporter()
         report(rank=int(sys.argv[1]))
-    """, "worker.py")
+    """,
+        "worker.py",
+    )
     script = local.script("""
         import os, subprocess, sys
         for rank in (1, 0):
-            subprocess.run([sys.executable, os.path.join(os.path.dirname(__file__), "worker.py"), str(rank)], check=True,
-                           env={**os.environ, "RANK": str(rank)}, close_fds=True)
+            worker = os.path.join(os.path.dirname(__file__), "worker.py")
+            env = {**os.environ, "RANK": str(rank)}
+            subprocess.run([sys.executable, worker, str(rank)], check=True, env=env, close_fds=True)
     """)
     signals = await local.run(local.backend(script), [start(0)])
     assert [r.metrics["rank"] for r in local.reports(signals)] == [0]
@@ -504,9 +521,14 @@ async def test_one_process_of_a_trial_reports(local):
 
 @pytest.mark.asyncio
 async def test_one_process_after_the_other_may_report(local):
-    script = local.script(f"""
-        for i in 1 2; do {sys.executable} -c "from offbeat import Reporter; r = Reporter(); r(step=$i); r(step=$i)"; done
-    """, "train.sh")
+    script = local.script(
+        f"""
+        for i in 1 2; do
+            {sys.executable} -c "from offbeat import Reporter; r = Reporter(); r(step=$i); r(step=$i)"
+        done
+    """,
+        "train.sh",
+    )
     signals = await local.run(local.backend(script, binary="bash"), [start(0)])
     assert [(r.seq, r.metrics["step"]) for r in local.reports(signals)] == [(0, 1), (1, 1), (2, 2), (3, 2)]
 

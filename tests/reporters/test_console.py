@@ -224,6 +224,25 @@ def test_live_table_shows_what_matters() -> None:
     assert "epochs" not in text  # a constant says nothing
 
 
+def test_what_trials_say_cannot_move_the_cursor_or_be_read_as_markup() -> None:
+    experiment = Experiment()
+    watched = Watched(experiment)
+    lines = experiment.record(
+        Suggested(0.0, 0, "start", TrialId(0), {"act": "\x1b[2J[/red]", "lr": 0.1}), TrialStarted(0.0, TrialId(0), 0, 0)
+    )
+    watched.handle(lines + experiment.result(0, 1, 0.5, 1.0))
+    watched.handle(experiment.record(TrialFailed(1.0, TrialId(0), 0, "exit status 1", "\x1b]0;title\x07 [/red]\r")))
+    assert "\x1b" not in watched.out.getvalue()
+    assert "[/red]" in watched.lines[1]
+
+    pytest.importorskip("rich")
+    table = Watched(experiment, live=True)
+    table.handle(experiment.record(ReportRejected(1.0, TrialId(0), 0, "no number: \x1b[31m[/red]")))
+    table.finish()
+    assert "[/red]" in table.out.getvalue()
+    assert "\x1b[31m" not in table.out.getvalue()
+
+
 def test_live_table_stops_drawing_at_the_end() -> None:
     pytest.importorskip("rich")
     experiment = Experiment(seconds=None)

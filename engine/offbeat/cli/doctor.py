@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -117,6 +116,7 @@ def _home(home: str | None) -> Check:
     """Whether experiments can be written, how much room there is, and how long the disk takes to be sure."""
     import os
     import shutil
+    import tempfile
 
     from offbeat.clock import SystemClock
     from offbeat.home import root
@@ -142,6 +142,8 @@ def _home(home: str | None) -> Check:
 
 def _trial() -> Check:
     """A real experiment with one trial, in a folder that is thrown away: supervisor, pipe, journal and all."""
+    import tempfile
+
     from offbeat.cli import experiment_file
     from offbeat.errors import OffbeatError
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from offbeat.cli.output import add_home, add_json, print_json, print_table, shown, shown_exactly
+from offbeat.text import printable
 
 if TYPE_CHECKING:
     from offbeat.events import Event
@@ -44,9 +45,9 @@ def explain(args: argparse.Namespace) -> int:
         return 0
     print(f"{experiment.name}, trial {trial.id}: {trial.status.value}")
     for name, value in in_order(experiment, trial.config).items():
-        print(f"  {name} = {shown_exactly(value)}")
+        print(f"  {name} = {printable(shown_exactly(value))}")
     for step in steps:
-        print(f"\n[{step['at']:.1f} s] {step['text']}")
+        print(f"\n[{step['at']:.1f} s] {printable(step['text'])}")
         if step.get("rung"):
             _print_rung(step["rung"], args.trial, experiment.spec.metrics[0].name)
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown, shown_exactly
+from offbeat.text import printable
 
 if TYPE_CHECKING:
     from offbeat.events import ComponentDescription
@@ -191,9 +192,10 @@ def print_best(experiment: Experiment, *, with_curve: bool = True) -> None:
     config = in_order(experiment, best.config)
     width = max(map(len, config), default=0)
     for name, setting in config.items():
-        print(f"  {name:<{width}}  {shown_exactly(setting)}")
+        print(f"  {name:<{width}}  {printable(shown_exactly(setting))}")
     if not with_curve:
-        print(f"As flags: {flags(config)}")
+        constants = {name: entry["constant"] for name, entry in experiment.spec.space.items() if "constant" in entry}
+        print(f"As flags: {printable(flags(in_order(experiment, {**constants, **config})))}")
     else:
         _print_curve(experiment, best.trial.id)
 
@@ -230,9 +232,12 @@ def _show_trial(experiment: Experiment, number: int, *, as_json: bool) -> int:
         print_json({**trial_entry(experiment, trial), "results": results})
         return 0
     folder = experiment.folder.attempt(number, max(trial.attempt, 0))
-    print(f"{experiment.name}, trial {number}: {trial.status.value}" + (f" ({trial.reason})" if trial.reason else ""))
+    print(
+        f"{experiment.name}, trial {number}: {trial.status.value}"
+        + (f" ({printable(trial.reason)})" if trial.reason else "")
+    )
     for name, value in in_order(experiment, trial.config).items():
-        print(f"  {name} = {shown_exactly(value)}")
+        print(f"  {name} = {printable(shown_exactly(value))}")
     print(f"  attempts {trial.attempt + 1}, reports {trial.reports}, not usable {trial.rejected}, {trial.active:.1f} s")
     print(f"  output   {folder}")
     if trial.last is not None:
@@ -240,7 +245,7 @@ def _show_trial(experiment: Experiment, number: int, *, as_json: bool) -> int:
     _print_curve(experiment, number)
     if tail := _tail(folder / "stderr"):
         print("\nEnd of its stderr:")
-        print("\n".join(f"  {line}" for line in tail))
+        print("\n".join(f"  {printable(line)}" for line in tail))
     return 0
 
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from offbeat.text import printable
+
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 
@@ -32,7 +34,7 @@ def shown(value: object) -> str:
     """A value as people read it: four significant digits, nothing for None."""
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:
@@ -49,12 +51,21 @@ def flags(config: Mapping[str, Any]) -> str:
     """A configuration as it would be typed after the script's name."""
     import shlex
 
-    return " ".join(f"--{name} {shlex.quote(shown_exactly(value))}" for name, value in config.items())
+    texts = {name: shown_exactly(value) for name, value in config.items()}
+    # After a blank, a value with a dash in front would be read as another flag.
+    return " ".join(
+        shlex.quote(f"--{name}={text}") if text.startswith("-") else f"--{name} {shlex.quote(text)}"
+        for name, text in texts.items()
+    )
 
 
 def shown_exactly(value: object) -> str:
-    """A value with all its digits."""
-    return repr(value) if isinstance(value, float) else str(value)
+    """A value with all its digits, lists and truth values as JSON: as a script is given it."""
+    import json
+
+    if isinstance(value, float):
+        return repr(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def curve(

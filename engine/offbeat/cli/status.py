@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +36,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def status(args: argparse.Namespace) -> int:
     """Handles the command."""
+    import asyncio
+
     from offbeat.home import find
 
     folder = _latest(args.home) if args.name is None else find(args.name, args.home)
@@ -71,6 +72,8 @@ def _latest(home: str | None) -> ExperimentFolder:
 
 async def _watch(following: Following, *, once: bool) -> None:
     """Feeds the observer that `run` uses too, by its name like any other."""
+    import asyncio
+
     from offbeat.registry import load
 
     console: Any = load("offbeat.reporters", "console")(sys.stdout)

@@ -2,8 +2,8 @@
 
 The author supplies a `Maker`: a function that answers a backend whose trials behave in a stated way. Behaviours:
 
-"counts"   reports {"epoch": n, "loss": 1 / n} for n from 1 (or from behind its checkpoint) to config["epochs"], saving n in
-           its checkpoint before each report, then ends well
+"counts"   reports {"epoch": n, "loss": 1 / n} for n from 1 (or from behind its checkpoint) to config["epochs"],
+           saving n in its checkpoint before each report, then ends well
 "endless"  the same without an end, 20 to 200 reports a second
 "crashes"  reports once, then ends badly (a non-zero exit status, an exception)
 "hangs"    reports once, then neither says anything nor ends
@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -167,7 +166,7 @@ async def check_many_trials_at_once(make: Maker, folder: Path) -> None:
 
 
 async def check_stop(make: Maker, folder: Path) -> None:
-    """A stopped trial ends as "ended"; a second stop, a late pause, a stop of a stranger or of the dead are harmless."""
+    """A stopped trial ends as "ended"; a second stop, a late pause, a stop of strangers or of the dead are harmless."""
     async with stage(make, "endless", folder) as on:
         on.stop(99)
         on.start()
@@ -199,7 +198,7 @@ async def check_stop_of_one_that_hangs(make: Maker, folder: Path) -> None:
 
 
 async def check_pause_and_resume(make: Maker, folder: Path) -> None:
-    """Pause ends the attempt and keeps the checkpoint: the next attempt goes on behind it, reports counted from 0 again."""
+    """Pause ends the attempt and keeps the checkpoint: the next attempt goes on behind it, counting reports from 0."""
     async with stage(make, "endless", folder) as on:
         on.start()
         await on.until(lambda: len(on.reports()) >= 2, "two reports")
@@ -334,7 +333,7 @@ def resources() -> dict[str, list[str]]:
         found["open files"] = []
         for file in files.iterdir():
             with contextlib.suppress(OSError):
-                found["open files"].append(f"{file.name} -> {os.readlink(file)}")
+                found["open files"].append(f"{file.name} -> {file.readlink()}")
     return found
 
 

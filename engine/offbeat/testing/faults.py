@@ -2,8 +2,8 @@
 
     script = apply(curves(objective), duplicated(seed=1), crashing(seed=2, share=0.1))
 
-What they do depends on the seed, the trial and the attempt alone, so that a run with faults repeats exactly, and goes on
-after a crash as it would have without. `duplicated`, `stale` and `shuffled` (on top of `bursts`) must not change any
+What they do depends on the seed, the trial and the attempt alone, so that a run with faults repeats exactly, and goes
+on after a crash as it would have without. `duplicated`, `stale` and `shuffled` (on top of `bursts`) must not change any
 decision: the engine sorts these faults out. The others are what schedulers have to live with.
 """
 

@@ -58,4 +58,4 @@ def no_global_randomness() -> Iterator[None]:
 
 
 def _states() -> tuple[str, str]:
-    return repr(random.getstate()), repr([np.asarray(part).tolist() for part in np.random.get_state()])  # noqa: NPY002
+    return repr(random.getstate()), repr([np.asarray(part).tolist() for part in np.random.get_state()])

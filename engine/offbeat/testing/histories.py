@@ -1,5 +1,6 @@
-"""Histories to test with: curves that depend on the configuration alone, the same with every fault, and legal event
-sequences that hold every kind of event. All are functions of a seed.
+"""Histories to test with, all functions of a seed.
+
+Curves that depend on the configuration alone, the same with every fault, and legal journals with every kind of event.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ def unit(*parts: object) -> float:
 
 
 def curves(objective: Objective, *, mirrored: bool = False, plain: Sequence[str] = ()) -> Script:
-    """A script that suits an objective: each configuration has a level and a pace of its own and improves with the epochs.
+    """A script that suits an objective: each configuration has a level and a pace of its own, and improves.
 
     No two values are equal, and epochs take between 1 and 2 simulated seconds, so that trials overtake each other.
 
     Args:
+        objective: what to report, and how far to run.
         mirrored: all metrics with the opposite sign.
         plain: names of the hyperparameters to look at; default: everything that is no resource.
     """
@@ -61,7 +63,7 @@ def curves(objective: Objective, *, mirrored: bool = False, plain: Sequence[str]
 
 
 def adversarial(objective: Objective, seed: int, *, spare: int = 3) -> Script:
-    """The same with every fault at once; the first `spare` trials report properly, as a run whose script works at all."""
+    """The same with every fault at once; the first `spare` trials report properly, so that the script works at all."""
     names = [spec.name for spec in objective.metrics]
     if objective.resource_attr is not None:
         names.append(objective.resource_attr)

@@ -1,8 +1,8 @@
 """What every observer has to hold to, as plain functions that raise an AssertionError which says what to mend.
 
-Observers are fed by the engine's own bus, from a real journal in an experiment's folder, on a loop of their own. The author
-supplies a function that makes one (called with the experiment's folder, for those that need to know it) and, for recorders,
-one that answers which results an observer has written down.
+Observers are fed by the engine's own bus, from a real journal in an experiment's folder, on a loop of their own. The
+author supplies a function that makes one (called with the experiment's folder, for those that need to know it) and, for
+recorders, one that answers which results an observer has written down.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import io
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from offbeat import events as ev
@@ -36,7 +38,7 @@ class StrangersNote(ev.Event, frozen=True, gc=False, array_like=True, tag="stran
     """An event that no observer can know: plugins may put their own into the journal."""
 
     text: str
-    detail: dict[str, Any] = {}
+    detail: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class Stand:
         def play() -> None:
             try:
                 asyncio.run(self._play(until, batch, killed, failures))
-            except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
+            except BaseException as error:
                 errors.append(error)
 
         # A thread, so that an observer which blocks its loop for ever can be told from one that works.
@@ -110,7 +112,10 @@ class Stand:
             thread.join(self.case.patience)
         assert not thread.is_alive(), f"it did not come back within {self.case.patience:g} s: it hangs or blocks"
         if errors:
-            raise errors[0]
+            error = errors[0]
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error
         assert not failures, f"it raised in {failures[0].where}: {failures[0].error}\n{failures[0].traceback}"
         self.said += out.getvalue()
 
@@ -133,7 +138,7 @@ class Stand:
                 kept = [_encode(one.event) for one in shown]
                 for lane in bus.lanes:
                     while not lane.off and lane.cursor < self._done:
-                        await anyio.sleep(0)
+                        await anyio.lowlevel.checkpoint()
                 for before, one in zip(kept, shown, strict=True):
                     assert _encode(one.event) == before, f"it changed an event: {before.decode()} became {one.event}"
             if killed:
@@ -153,7 +158,7 @@ class Stand:
         if found is None:
             return
         expected = [seq for seq, event in enumerate(self.events[: self._done]) if isinstance(event, ev.TrialResult)]
-        missing, double = sorted(set(expected) - set(found)), sorted({s for s in found if list(found).count(s) > 1})
+        missing, double = sorted(set(expected) - set(found)), sorted(seq for seq, n in Counter(found).items() if n > 1)
         assert not missing, f"{len(missing)} of {len(expected)} results are missing, the first is event {missing[0]}"
         assert not double, f"results are written down twice, the first is event {double[0]}"
         assert list(found) == expected, f"results are out of order or made up: {list(found)[:20]} ..."
@@ -185,7 +190,9 @@ def check_sees_everything(case: Case, folder: Path) -> None:
         place = folder / str(seed)
         place.mkdir()
         stand = _whole(case, place, event_history(seed), batch)
-        assert not (case.quiet and stand.said), f"it wrote to standard output, which belongs to the user: {stand.said!r}"
+        assert not (case.quiet and stand.said), (
+            f"it wrote to standard output, which belongs to the user: {stand.said!r}"
+        )
 
 
 def check_survives_a_huge_batch(case: Case, folder: Path) -> None:
@@ -228,7 +235,7 @@ def check_survives_a_failed_experiment(case: Case, folder: Path) -> None:
 
 
 def check_goes_on_after_a_crash(case: Case, folder: Path) -> None:
-    """Killed at any point and made again: nothing is missing, nothing is there twice; also if it was absent meanwhile."""
+    """Killed at any point and made again: nothing is missing or there twice, also of what happened in its absence."""
     events = event_history(7)
     for number, cut in enumerate(range(2, len(events), max(1, len(events) // 8))):
         place = folder / str(number)

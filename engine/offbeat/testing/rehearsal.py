@@ -1,7 +1,7 @@
-"""A whole experiment in memory: the engine's own conductor, a scheduler, a scripted backend; no disk, no loop, no clock.
+"""A whole experiment in memory: the engine's own conductor, a scheduler, a scripted backend; no disk, no clock.
 
-It is the quickest way to see what a scheduler does, and what the conformance checks are made of: a run can be broken off
-after any event and taken up by another object, since `events` is exactly what the journal would hold.
+It is the quickest way to see what a scheduler does, and what the conformance checks are made of: a run can be broken
+off after any event and taken up by another object, since `events` is exactly what the journal would hold.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ class Rehearsal:
                 limit = conductor.next_time()
                 if limit is None:
                     names = ", ".join(map(str, conductor.ledger.slots.values()))
-                    raise AssertionError(f"deadlock: trials {names} are alive and silent for ever, and nobody ends them")
+                    raise AssertionError(
+                        f"deadlock: trials {names} are alive and silent for ever, and nobody ends them"
+                    )
                 self.now = max(self.now, limit)
                 conductor.tick(self.now)
             for signal in signals:
@@ -170,7 +172,7 @@ class Rehearsal:
         while (request := conductor.next_request(self.now)) is not None:
             try:
                 answer = self.scheduler.propose(request, conductor.ledger)
-            except Exception as error:  # noqa: BLE001 - as in the driver; `step` raises it again
+            except Exception as error:  # as in the driver; `step` raises it again
                 conductor.proposal_failed(request, error, self.now)
                 break
             conductor.proposed(request, answer, self.now)
@@ -193,15 +195,14 @@ def answered(answer: Proposal | Awaitable[Proposal | None] | None) -> Proposal |
 
 
 def decisions(events: Iterable[ev.Event]) -> list[tuple[Any, ...]]:
-    """What was decided, in order, without times, sessions and whatever no scheduler is shown: to compare two runs by."""
+    """What was decided, in order, without times, sessions and what no scheduler is shown: to compare two runs by."""
     found: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, ev.Suggested):
-            found.append(
-                ("suggested", event.number, event.kind, event.trial, event.config, event.until, event.donor, event.tags)
-            )
+            proposal = (event.trial, event.config, event.until, event.donor, event.tags)
+            found.append(("suggested", event.number, event.kind, *proposal, event.why))
         elif isinstance(event, ev.TrialResult) and event.verdict not in ("late", "repeat"):
-            found.append(("result", event.trial, event.resource, event.verdict, event.why, event.others))
+            found.append(("result", event.trial, event.resource, event.verdict, event.why, event.others, event.metrics))
     return found
 
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from inspect import getattr_static
 from typing import Any, Final
 
@@ -18,95 +17,14 @@ from offbeat import events as ev
 from offbeat.decisions import Continue, Pause, Resume, Start, Stop
 from offbeat.describe import build, describe
 from offbeat.errors import OffbeatError
-from offbeat.protocols import LedgerView, Objective, ProposalRequest, Scheduler
-from offbeat.space import Space, choice, loguniform, randint, uniform
-from offbeat.state import State
-from offbeat.stopping import StoppingCriterion
+from offbeat.protocols import Objective, ProposalRequest, Scheduler
+from offbeat.space import Space
 from offbeat.testing import faults
 from offbeat.testing.guards import no_clock, no_global_randomness
 from offbeat.testing.histories import adversarial, curves
-from offbeat.testing.rehearsal import Rehearsal, Watched, answered, assert_same, decisions
-from offbeat.testing.scripted import Script, ScriptedBackend
-
-SPACE: Final[Mapping[str, Any]] = {
-    "lr": loguniform(1e-5, 1e-1), "momentum": uniform(0.0, 0.99), "width": randint(4, 64), "kind": choice(["a", "b", "c"]),
-}  # fmt: skip
-SMALL_SPACE: Final[Mapping[str, Any]] = {"width": randint(1, 4), "kind": choice(["a", "b", "c"])}
-
-Make = Callable[..., Scheduler]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A scheduler to check and what may be expected of it; see `SchedulerContract` for the meaning of the fields.
-
-    Attributes:
-        make: called as make(config_space=..., metric=..., mode=..., random_seed=...).
-    """
-
-    make: Make
-    config_space: Mapping[str, Any] = field(default_factory=lambda: SPACE)
-    small_space: Mapping[str, Any] | None = field(default_factory=lambda: SMALL_SPACE)
-    metric: str | Sequence[str] = "loss"
-    trials: int = 12
-    n_workers: int = 3
-    seed: int = 11
-    allows_duplicates: bool = False
-    mirrors: bool = True
-    ends_by_itself: bool = False
-
-    def scheduler(self, mode: str = "min", space: Mapping[str, Any] | None = None) -> Scheduler:
-        """A fresh one."""
-        return self.make(
-            config_space=dict(self.config_space if space is None else space),
-            metric=self.metric,
-            mode=mode,
-            random_seed=self.seed,
-        )
-
-    def rehearsal(
-        self, script: Script | ScriptedBackend | None = None, scheduler: Scheduler | None = None, **options: Any
-    ) -> Rehearsal:
-        """A run that has not begun, on curves that suit the scheduler, a fresh one by default."""
-        scheduler = self.scheduler() if scheduler is None else scheduler
-        script = curves(scheduler.objective) if script is None else script
-        return Rehearsal(scheduler, script, **{"stop_criterion": self.limit(), "n_workers": self.n_workers, **options})
-
-    def limit(self) -> StoppingCriterion:
-        """The budget of all runs."""
-        return StoppingCriterion(max_num_trials_started=self.trials)
-
-
-def replayed(scheduler: Scheduler, events: Iterable[ev.Event]) -> Iterator[tuple[Watched, State]]:
-    """Folds events into a fresh scheduler as a resume does, and yields after each; nothing is proposed."""
-    run = Rehearsal(scheduler, lambda start: ())
-    state = run.conductor.state
-    for event in events:
-        state.fold(event)
-        yield run.scheduler, state
-
-
-def folded(scheduler: Scheduler, events: Iterable[ev.Event]) -> list[Any]:
-    """What a fresh scheduler decides on results when a journal is read to it."""
-    watched = None
-    for watched, _ in replayed(scheduler, events):  # noqa: B007 - the last one is wanted
-        pass
-    return verdicts(watched) if watched is not None else []
-
-
-def verdicts(watched: Watched) -> list[Any]:
-    """The decisions that differ from "let it run on", with the results that they answer."""
-    return [
-        (event.trial, event.resource, given) for event, given in watched.decided if isinstance(event, ev.TrialResult)
-    ]
-
-
-def probe(scheduler: Scheduler, state: State, number: int) -> Any:
-    """What would be proposed now for a request of this number."""
-    return answered(scheduler.propose(ProposalRequest(number, 0, state.spec.seed), state.ledger))
-
-
-# --- the checks
+from offbeat.testing.rehearsal import Rehearsal, assert_same, decisions
+from offbeat.testing.scheduler_case import Case, ends_properly, folded, ledger_text, probe, refolded, replayed, verdicts
+from offbeat.testing.scripted import ScriptedBackend
 
 
 def check_is_a_scheduler(case: Case) -> None:
@@ -129,7 +47,7 @@ def check_is_a_scheduler(case: Case) -> None:
 
 
 def check_answers_are_typed_and_in_the_space(case: Case) -> None:
-    """`observe` answers Continue, Stop and Pause on results; `propose` answers Start, Resume or None, configs in the space."""
+    """`observe` answers Continue, Stop, Pause on results, `propose` Start, Resume or None; configs lie in the space."""
     run = case.rehearsal().run()
     for event, given in run.scheduler.decided:
         assert all(isinstance(one, Continue | Stop | Pause) for one in given), f"observe({event}) answered {given!r}"
@@ -162,19 +80,12 @@ def check_replay_rebuilds_the_state(case: Case) -> None:
             )
         assert ledger_text(state.ledger) == kept, "propose changed the ledger, which it may only read"
         fresh = case.scheduler()
-        for _, rebuilt in replayed(fresh, events[:count]):  # noqa: B007 - the last one is wanted
-            pass
+        rebuilt = refolded(fresh, events[:count])[1]
         other = probe(fresh, rebuilt, number)
         assert first == other, (
-            f"after event {count - 1} ({events[count - 1]}) the scheduler that was asked before proposes {first}, one that "
-            f"was rebuilt from the journal {other}: change state in observe alone, and all of it from events"
+            f"after event {count - 1} ({events[count - 1]}) the scheduler that was asked before proposes {first}, one "
+            f"that was rebuilt from the journal {other}: change state in observe alone, and all of it from events"
         )
-
-
-def ledger_text(ledger: LedgerView) -> str:
-    """Everything that plugins may read of trials."""
-    names = ("id", "config", "status", "attempt", "resource", "reports", "until", "last", "best", "tags", "rejected")
-    return repr([[getattr(view, name) for name in names] for view in ledger])
 
 
 def check_survives_a_crash_at_every_event(case: Case, stride: int = 1) -> None:
@@ -201,7 +112,7 @@ def check_late_double_and_shuffled_reports_change_nothing(case: Case) -> None:
     for n_workers, operators in (
         (case.n_workers, (faults.duplicated(1), faults.stale(1))),
         (case.n_workers, (faults.duplicated(2, 0.7),)),
-        # Two results that become known in one turn cause one request, not two; with one worker there is none between them.
+        # Two results that become known in one turn cause one request, not two; one worker asks for none between them.
         (1, (faults.shuffled(1),)),
         (1, (faults.shuffled(2), faults.duplicated(2), faults.stale(2))),
     ):
@@ -213,7 +124,7 @@ def check_late_double_and_shuffled_reports_change_nothing(case: Case) -> None:
 
 
 def check_lives_with_failures(case: Case) -> None:
-    """Failing, silent, lost trials and unusable values: all results shown are clean, the run uses its budget and ends."""
+    """Failing, silent, lost trials and unusable values: results shown are clean, the run uses its budget and ends."""
     objective = case.scheduler().objective
     for seed in range(5):
         run = case.rehearsal(adversarial(objective, seed, spare=case.n_workers), max_retries=seed % 2)
@@ -229,31 +140,14 @@ def check_lives_when_every_trial_fails(case: Case) -> None:
     ends_properly(case, case.rehearsal(script).run())
 
 
-def ends_properly(case: Case, run: Rehearsal) -> Rehearsal:
-    """The run is done, within its limit, and not for want of proposals while there was budget."""
-    started = run.conductor.state.usage.started
-    outcome, reason = run.outcome
-    assert outcome == "done", f"the run ended as {outcome}: {reason}"
-    assert started <= case.trials, f"{started} trials were started, the limit is {case.trials}"
-    assert started == case.trials or case.ends_by_itself, (
-        f"starved: only {started} of {case.trials} trials were started, then propose answered None although no trial ran and "
-        "budget was left (set ends_by_itself = True if it is meant to)"
-    )
-    return run
-
-
 def check_obeys_limits(case: Case) -> None:
     """Once `request.may_start` is False, `propose` answers Resume or None."""
     run = ends_properly(case, case.rehearsal().run())
-    state, scheduler = run.conductor.state, run.scheduler
-    wrong = [
-        (request, given) for request, given in scheduler.proposed if isinstance(given, Start) and not request.may_start
-    ]
+    wrong = [one for one in run.scheduler.proposed if isinstance(one[1], Start) and not one[0].may_start]
     assert not wrong, f"propose answered a Start although request.may_start is False: {wrong[0]}"
     for event_count in range(1, len(run.events), 7):
-        for watched, state in replayed(case.scheduler(), run.events[:event_count]):  # noqa: B007
-            pass
-        given = answered(watched.inner.propose(ProposalRequest(999, 0, case.seed, may_start=False), state.ledger))
+        watched, state = refolded(case.scheduler(), run.events[:event_count])
+        given = watched.propose(ProposalRequest(999, 0, case.seed, may_start=False), state.ledger)
         assert given is None or isinstance(given, Resume), f"propose(may_start=False) answered {given}"
 
 
@@ -276,7 +170,7 @@ def check_exhausts_a_small_space(case: Case) -> None:
 
 
 def check_ignores_what_is_not_its_business(case: Case) -> None:
-    """Decisions depend neither on recorded verdicts, nor on trials' numbers, other metrics, their order, or on times."""
+    """Decisions depend neither on recorded verdicts nor on trials' numbers, other metrics, their order, or times."""
     events = case.rehearsal().run().events
     expected = folded(case.scheduler(), events)
     assert_same(
@@ -338,22 +232,22 @@ def check_mirrors(case: Case) -> None:
 
 
 def _unspoken(events: Iterable[ev.Event]) -> list[Any]:
-    return [one[:4] if one[0] == "result" else one for one in decisions(events)]
+    return [one[:4] if one[0] == "result" else one[:-1] for one in decisions(events)]
 
 
 def check_reads_no_global_state(case: Case) -> None:
-    """Neither the global generators of `random` and NumPy nor the clock are touched; the former's state is irrelevant."""
+    """The global generators of `random` and NumPy are not touched and do not matter; the clock is not read."""
     found = []
     for seed in (1, 2):
-        kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+        kept = random.getstate(), np.random.get_state()
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)
         try:
             with no_global_randomness(), no_clock():
                 found.append(decisions(case.rehearsal().run().events))
         finally:
             random.setstate(kept[0])
-            np.random.set_state(kept[1])  # noqa: NPY002
+            np.random.set_state(kept[1])
     assert_same(found[0], found[1], "the run depends on random.seed or numpy.random.seed; use request.rng(purpose)")
 
 
@@ -363,8 +257,8 @@ def check_describes_itself(case: Case) -> str:
     description = describe(scheduler, "offbeat.schedulers")
     if description.options is None:
         return (
-            f"{description.name} is not described in the journal, so it has to be passed again on resume: put @described on "
-            "the class, declare it as an entry point, and take only JSON, domains and described components as arguments"
+            f"{description.name} is not described in the journal and has to be passed again on resume: put @described "
+            "on the class, declare it as an entry point, and take only JSON, domains and described components as arguments"
         )
     text = msgspec.json.encode(description)
     try:
@@ -377,12 +271,23 @@ def check_describes_itself(case: Case) -> str:
 
 
 CHECKS: Final[Sequence[Callable[[Case], Any]]] = (
-    check_is_a_scheduler, check_answers_are_typed_and_in_the_space, check_repeats, check_replay_rebuilds_the_state,
-    check_survives_a_crash_at_every_event, check_survives_a_crash_that_loses_trials,
-    check_late_double_and_shuffled_reports_change_nothing, check_lives_with_failures, check_lives_when_every_trial_fails,
-    check_obeys_limits, check_works_in_batches, check_exhausts_a_small_space, check_ignores_what_is_not_its_business,
-    check_mirrors, check_reads_no_global_state, check_describes_itself,
-)  # fmt: skip
+    check_is_a_scheduler,
+    check_answers_are_typed_and_in_the_space,
+    check_repeats,
+    check_replay_rebuilds_the_state,
+    check_survives_a_crash_at_every_event,
+    check_survives_a_crash_that_loses_trials,
+    check_late_double_and_shuffled_reports_change_nothing,
+    check_lives_with_failures,
+    check_lives_when_every_trial_fails,
+    check_obeys_limits,
+    check_works_in_batches,
+    check_exhausts_a_small_space,
+    check_ignores_what_is_not_its_business,
+    check_mirrors,
+    check_reads_no_global_state,
+    check_describes_itself,
+)
 
 
 def check_scheduler(case: Case) -> None:

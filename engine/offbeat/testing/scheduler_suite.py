@@ -6,9 +6,10 @@
         def make(self, *, config_space, metric, mode, random_seed):
             return Mine(config_space, metric=metric, mode=mode, random_seed=random_seed)
 
-Nothing runs but your scheduler, the engine's own conductor and simulated trials: no process, no disk, no waiting. What is
-checked and why is said by each check in `offbeat.testing.scheduler_checks`.
+Nothing runs but your scheduler, the engine's own conductor and simulated trials: no process, no disk, no waiting. What
+is checked and why is said by each check in `offbeat.testing.scheduler_checks`.
 """
+# ruff: noqa: D102 - the checks' docstrings say what each test is about
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from offbeat.protocols import Scheduler
 from offbeat.testing import scheduler_checks as checks
+from offbeat.testing.scheduler_case import SMALL_SPACE, SPACE, Case
 
 
 class SchedulerContract:
@@ -27,13 +29,13 @@ class SchedulerContract:
         metric: passed to `make`; several names for a multi-objective scheduler.
         trials, n_workers: size of the runs; enough trials for your scheduler to get past its random beginning.
         allows_duplicates: it may propose a configuration twice.
-        mirrors: mode="max" on mirrored values decides exactly like mode="min"; set it to False where rounding prevents that.
+        mirrors: mode="max" on mirrored values decides exactly like mode="min"; False where rounding prevents that.
         ends_by_itself: it may have nothing more to propose while the space is not exhausted.
         crash_stride: break the run off after every event (1), or after every n-th where proposals take long.
     """
 
-    config_space: Mapping[str, Any] = checks.SPACE
-    small_space: Mapping[str, Any] | None = checks.SMALL_SPACE
+    config_space: Mapping[str, Any] = SPACE
+    small_space: Mapping[str, Any] | None = SMALL_SPACE
     metric: str | Sequence[str] = "loss"
     trials: int = 12
     n_workers: int = 3
@@ -47,9 +49,9 @@ class SchedulerContract:
         raise NotImplementedError(f"{type(self).__name__} has to override make")
 
     @property
-    def case(self) -> checks.Case:
+    def case(self) -> Case:
         """The attributes together."""
-        return checks.Case(
+        return Case(
             make=self.make,
             config_space=self.config_space,
             small_space=self.small_space,

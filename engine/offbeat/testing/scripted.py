@@ -1,8 +1,8 @@
-"""A backend that does what a script says, in simulated time: for tests of schedulers, observers and the engine itself.
+"""A backend that does what a script says, in simulated time: for tests of schedulers, observers and the engine.
 
-It starts no process and never waits. A script is a function of the start command that yields steps; each step comes some
-simulated seconds after the one before it. An attempt that the engine is told to adopt goes on where its script had come to,
-so scripts have to depend on nothing but the start command. One that raises is a trial that failed.
+It starts no process and never waits. A script is a function of the start command that yields steps; each step comes
+some simulated seconds after the one before it. An attempt that it is told to adopt goes on where its script had come
+to, so scripts have to depend on nothing but the start command. One that raises is a trial that failed.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _guarded(script: Script, start: StartTrial) -> Iterator[Step]:
     """The steps of a script, its exception as its end."""
     try:
         yield from script(start)
-    except Exception as error:  # noqa: BLE001 - what a script raises is the script's failure, as it would be in a process
+    except Exception as error:  # what a script raises is its own failure, as in a process
         yield End("failed", f"{type(error).__name__}: {error}")
 
 
@@ -219,7 +219,7 @@ class ScriptedBackend:
     Args:
         script: see `Script`.
         adopts: whether attempts of an earlier session are taken up again.
-        checkpoints: each report is saved, and the next attempt of the trial (or one that has it as donor) goes on behind
+        checkpoints: each report is saved, and the trial's next attempt (or one that has it as donor) goes on behind
             it. They are kept in this object: a new one, after a crash, has none.
 
     Attributes:

@@ -1,0 +1,10 @@
+"""Text from trials and plugins, made safe to show to people."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """The text in one line without control characters, which could move the cursor or recolour the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in text)

@@ -1,0 +1,1 @@
+"""Recorded and modelled trainings, for simulated time."""

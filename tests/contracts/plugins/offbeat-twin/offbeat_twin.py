@@ -1,0 +1,5 @@
+"""Another scheduler of the same name."""
+
+
+class Twin:
+    """Stands for one."""

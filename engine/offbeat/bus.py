@@ -25,7 +25,7 @@ BATCH: Final = 4_096
 """Most events handed to an observer at once."""
 
 ReadBack = Callable[[int, int], Awaitable[Sequence[Recorded]]]
-"""(first, count) -> events of the journal from `first` on, for what has left the tail; none if it never got there."""
+"""(first, wanted) -> the first batch of so many events of the journal, which have left the tail; none if they never got there."""
 
 
 def _detached(event: Event) -> Event:
@@ -85,8 +85,7 @@ class Bus:
         if cursor >= self._next:
             return ()
         if cursor < self._first:
-            count = min(BATCH, self._first - cursor)
-            return await self._read_back(cursor, count)
+            return await self._read_back(cursor, self._first - cursor)
         offset = cursor - self._first
         return self._tail[offset : offset + BATCH]
 

@@ -20,13 +20,10 @@ from offbeat.signals import BackendBroken, Command, Ended, Garbled, Reported, Si
 from offbeat.state import OBSERVED, State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
-from offbeat.verdicts import check_decisions, decided, start_command, suggested
+from offbeat.verdicts import check_decisions, decided, start_command, suggested, too_many_failures
 
 MAX_PROPOSAL_ERRORS: Final = 3
 """A proposal changes nothing, so a failed one is asked for again; after so many in a row the session ends."""
-
-FAILURE_SHARE_FROM: Final = 10
-"""`max_failures` as a share is judged once so many trials have ended."""
 
 EARLY: Final = 1024
 """Reports of one attempt that wait for a straggler; beyond, it is taken as lost."""
@@ -153,11 +150,20 @@ class Conductor:
 
     def _scheduler_failed(self, at: float, where: str, error: BaseException) -> None:
         name = self.state.spec.scheduler.name
-        text = f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))[-8000:]
-        self._record(ev.PluginFailed(at, "offbeat.schedulers", name, where, text, trace))
+        text = self._noted(at, "offbeat.schedulers", name, where, error)
         if not where.startswith("propose") or self._proposal_errors >= MAX_PROPOSAL_ERRORS:
             self.fail(at, PluginFailed("scheduler", name, where, text))
+
+    def _stopper_failed(self, at: float, where: str, error: BaseException) -> None:
+        name = type(self.stopper).__name__
+        text = self._noted(at, "offbeat.stoppers", name, where, error)
+        self.fail(at, PluginFailed("stopping criterion", name, where, text))
+
+    def _noted(self, at: float, group: str, name: str, where: str, error: BaseException) -> str:
+        text = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))[-8000:]
+        self._record(ev.PluginFailed(at, group, name, where, text, trace))
+        return text
 
     # --- signals
 
@@ -290,15 +296,9 @@ class Conductor:
         self._record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))
         if retry:
             return
-        usage, limits = self.state.usage, self.state.limits
-        failed, ended, allowed = usage.failed, usage.finished, limits.max_failures
-        hopeless = failed >= max(3, limits.n_workers) and failed == ended and usage.results == 0
-        if isinstance(allowed, float):
-            too_many = ended >= FAILURE_SHARE_FROM and failed > allowed * ended
-        else:
-            too_many = allowed is not None and failed > allowed
-        if hopeless or too_many:
-            self.fail(at, TooManyFailures(failed, ended, f"{reason}\n{detail}".strip()))
+        usage = self.state.usage
+        if too_many_failures(usage, self.state.limits):
+            self.fail(at, TooManyFailures(usage.failed, usage.finished, f"{reason}\n{detail}".strip()))
 
     # --- limits
 
@@ -332,13 +332,6 @@ class Conductor:
             self.close(at, "done", reason, cut=not self.state.limits.wait_for_trials)
         else:
             self._draining, self._drained_by = verdict is Verdict.NO_NEW_TRIALS, reason
-
-    def _stopper_failed(self, at: float, where: str, error: Exception) -> None:
-        name = type(self.stopper).__name__
-        text = f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))[-8000:]
-        self._record(ev.PluginFailed(at, "offbeat.stoppers", name, where, text, trace))
-        self.fail(at, PluginFailed("stopping criterion", name, where, text))
 
     # --- free slots
 

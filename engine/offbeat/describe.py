@@ -39,11 +39,20 @@ def described(cls: type[T]) -> type[T]:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes the class's constructor
         original(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs).arguments
-        arguments = {name: value for name, value in bound.items() if name != next(iter(signature.parameters))}
+        arguments = {name: _frozen(value) for name, value in list(bound.items())[1:]}
         object.__setattr__(self, "_described_arguments", arguments)
 
     cls.__init__ = __init__  # type: ignore[method-assign]
     return cls
+
+
+def _frozen(value: Any) -> Any:
+    """Containers copied: what the caller does to its own afterwards is not what the component was made with."""
+    if type(value) is dict:
+        return {name: _frozen(item) for name, item in value.items()}
+    if type(value) is list:
+        return [_frozen(item) for item in value]
+    return value
 
 
 def arguments_of(component: object) -> dict[str, Any] | None:
@@ -62,7 +71,9 @@ def _to_json(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise NotDescribable(path, value)
-        return {name: _to_json(item, f"{path}.{name}") for name, item in value.items()}
+        plain = {name: _to_json(item, f"{path}.{name}") for name, item in value.items()}
+        # The caller's own "$..." keys must not be taken for the marks that are set below.
+        return {"$plain": plain} if any(name.startswith("$") for name in plain) else plain
     if isinstance(value, list | tuple):
         return [_to_json(item, f"{path}[{i}]") for i, item in enumerate(value)]
     domain = getattr(value, "to_json", None)
@@ -80,6 +91,8 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_from_json(item) for item in value]
     if isinstance(value, dict):
+        if set(value) == {"$plain"}:
+            return {name: _from_json(item) for name, item in value["$plain"].items()}
         if set(value) == {"$domain"}:
             from offbeat.space import domain_from_json
 

@@ -8,24 +8,23 @@ committer, the proposer, and the observers' lanes. Order of shutting down: trial
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import anyio
 
 from offbeat import events as ev
+from offbeat.asking import Asking
 from offbeat.bus import Bus
 from offbeat.clock import Clock
 from offbeat.commits import Committer, Durability
 from offbeat.conductor import Conductor
-from offbeat.contained import Raised, contained
 from offbeat.errors import BackendFailed, EngineBlocked
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
 from offbeat.log import get_logger
-from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, ProposalRequest
+from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView
 from offbeat.readback import ReadBack
 from offbeat.signals import BackendBroken, Command, Signal
 from offbeat.watchdog import Watchdog
@@ -99,8 +98,9 @@ class Driver:
         self.bus = Bus(self._read_back, self._observer_failed)
         self._session: BackendSession | None = None
         self._watchdog = Watchdog(options.blocked_after, self._loop_blocked)
-        self._request: ProposalRequest | None = None
-        self._answer: Awaitable[Any] | None = None
+        self._asking = Asking(
+            conductor, self._watchdog, options.proposal_deadline, lambda: self.elapsed, self._after_turn
+        )
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
         self._early_failures: list[ev.PluginFailed] = []
         self._stopping: str | None = None
@@ -137,7 +137,6 @@ class Driver:
         """
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
-        self._wanted = asyncio.Event()
         self._began = self._clock.monotonic()
         self.bus.begin(self._journal.next_seq)
         try:
@@ -179,6 +178,7 @@ class Driver:
                 finally:
                     self._watchdog.stop()
                     self._set_timer(None)
+                    self._asking.close()
                     # Trials are ended in good order also where this task was cancelled.
                     with anyio.move_on_after(self._options.grace + CLOSING, shield=True):
                         await opened.__aexit__(*sys.exc_info())
@@ -199,12 +199,9 @@ class Driver:
         async with anyio.create_task_group() as group:
             self._begin()
             group.start_soon(self._pump)
-            group.start_soon(self._propose_in_background)
+            group.start_soon(self._asking.in_background)
             await self._done.wait()
             group.cancel_scope.cancel()
-        close = getattr(self._answer, "close", None)
-        if close is not None:
-            close()  # a coroutine that nobody came to await
 
     def _begin(self) -> None:
         """The session's first turn: what the last one left behind, other limits, the first starts."""
@@ -243,6 +240,12 @@ class Driver:
             self._session.interrupt()
         self._after_turn(at)
 
+    def interrupt(self) -> None:
+        """Ends all trials at once; from any thread, for a loop that does not come back."""
+        session = self._session
+        if session is not None:
+            session.interrupt()
+
     # --- turns
 
     async def _pump(self) -> None:
@@ -277,8 +280,8 @@ class Driver:
         assert session is not None
         breath = clock.monotonic()
         while not self._done.is_set():
-            if self._request is not None:
-                await self._propose(self._request)
+            if self._asking.open:
+                await self._asking.wait()
                 continue
             if self._committer.holding:
                 # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
@@ -315,8 +318,7 @@ class Driver:
     def _after_turn(self, at: float) -> None:
         """Free slots are filled; then the turn's events and commands go their ways."""
         conductor = self.conductor
-        while self._request is None and (request := conductor.next_request(at)) is not None:
-            self._ask(request)
+        self._asking.fill(at)
         self._flush()
         if conductor.closed:
             self._done.set()
@@ -347,47 +349,6 @@ class Driver:
         if self._broken is not None and self._session is not None:
             self.conductor.signal(self._broken, self.elapsed)
             self._after_turn(self.elapsed)
-
-    # --- proposals
-
-    def _ask(self, request: ProposalRequest) -> None:
-        """Asks the scheduler; an answer that has to be awaited leaves the request open."""
-        self._watchdog.where = f"propose of scheduler {self.spec.scheduler.name!r}"
-        try:
-            answer = self.conductor.scheduler.propose(request, self.conductor.ledger)
-        except BaseException as error:  # a scheduler may raise anything: it counts as a failed proposal
-            self._answered(request, Raised(error))
-            return
-        finally:
-            self._watchdog.where = ""
-        if inspect.isawaitable(answer):
-            self._request, self._answer = request, answer
-            self._wanted.set()
-        else:
-            self._answered(request, answer)
-
-    def _answered(self, request: ProposalRequest, answer: Any) -> None:
-        self._request = None
-        if self.conductor.closing is not None:
-            return
-        if isinstance(answer, Raised):
-            self.conductor.proposal_failed(request, answer.error, self.elapsed)
-        else:
-            self.conductor.proposed(request, answer, self.elapsed)
-
-    async def _propose(self, request: ProposalRequest) -> None:
-        """Awaits the answer to the open request, within the deadline."""
-        pending, self._answer = self._answer, None
-        assert pending is not None
-        self._answered(request, await contained(pending, self._options.proposal_deadline))
-        self._after_turn(self.elapsed)
-
-    async def _propose_in_background(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            if self._request is not None:
-                await self._propose(self._request)
 
     # --- time
 
@@ -422,9 +383,7 @@ class Driver:
     def _loop_blocked(self, error: EngineBlocked) -> None:
         """In the watchdog's thread: trials end at their checkpoints; the session fails when the loop is free again."""
         self.blocked = error
-        session = self._session
-        if session is not None:
-            session.interrupt()
+        self.interrupt()
         get_logger().error("the event loop is blocked", where=error.where, seconds=error.seconds, stack=error.stack)
         try:
             (self.folder.path / "blocked.txt").write_text(str(error))

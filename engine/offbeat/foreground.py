@@ -30,6 +30,7 @@ class _Foreground:
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = threading.Event()
+        self._left = threading.Event()  # the session is over; what is left is the loop's own end
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self.received: list[int] = []
@@ -54,30 +55,44 @@ class _Foreground:
         return self._outcome
 
     def _wait(self) -> None:
-        """Waits for the thread; gives up on one whose loop a plugin does not give back."""
-        while not self._over.wait(1.0):
-            blocked = self._driver.blocked if self._driver is not None else None
-            if blocked is not None and not self._over.wait(self._tuner.grace + ABANDON_AFTER):
-                self._error = blocked
+        """Waits for the thread; goes on without one whose loop a plugin does not give back."""
+        while not self._over.wait(0.5):
+            patience = self._patience()
+            if patience is not None and not self._over.wait(patience):
+                driver = self._driver
+                if driver is not None and not self._left.is_set():
+                    self._error = driver.blocked
+                    driver.interrupt()
                 self._over.set()
+
+    def _patience(self) -> float | None:
+        """Seconds after which waiting has no sense any more, None while it has."""
+        if self._left.is_set() or len(self.received) > 1:
+            return ABANDON_AFTER
+        if self._driver is not None and self._driver.blocked is not None:
+            return self._tuner.grace + ABANDON_AFTER
+        return None
 
     def _in_thread(self) -> None:
         try:
-            self._outcome = asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the waiting thread
-            self._error = self._error or error
+            asyncio.run(self._main())
         finally:
             self._over.set()
 
-    async def _main(self) -> Outcome:
+    async def _main(self) -> None:
         from offbeat.tuner import default_observers
 
         self._loop = asyncio.get_running_loop()
-        async with self._tuner.driving(default_observers()) as driver, running(driver) as session:
-            self._driver = driver
-            if self.received:
-                session.stop(_name(self.received[0]), hurry=len(self.received) > 1)
-            return await session.wait()
+        try:
+            async with self._tuner.driving(default_observers()) as driver, running(driver) as session:
+                self._driver = driver
+                if self.received:
+                    session.stop(_name(self.received[0]), hurry=len(self.received) > 1)
+                self._outcome = await session.wait()
+        except BaseException as error:  # it is raised again in the waiting thread
+            self._error = self._error or error
+        finally:
+            self._left.set()
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self.received.append(number)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 API_VERSION: Final = 1
 """Plugins may state `api_version`; one that states another than this is refused by name."""
 
-GROUPS: Final = ("offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers")
+GROUPS: Final = (
+    "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
+    "offbeat.blackboxes",
+)  # fmt: skip
 
 Mode: TypeAlias = Literal["min", "max"]
 NonFinite: TypeAlias = Literal["fail", "worst", "ignore"]
@@ -267,6 +270,48 @@ class Backend(Protocol):
 
     def open(self, context: BackendContext) -> AbstractAsyncContextManager[BackendSession]:
         """Starts up; on leaving the context every attempt that is still alive is ended within `grace`, and reaped."""
+        ...
+
+
+@runtime_checkable
+class Blackbox(Protocol):
+    """Recorded or modelled trainings, which a simulated backend looks up instead of training. Immutable.
+
+    Entry-point group: `offbeat.blackboxes`; the entry point is a callable with one optional argument, the name of the data
+    set, that answers the blackbox and raises InvalidArgument with the nearest name for one that it does not know.
+
+    Attributes:
+        space: configurations that it answers for.
+        levels: resource levels of every curve, increasing, from 1 up; (1,) where nothing but the end is known.
+        resource_attr: name of the resource in reports.
+        objectives: name -> "min", "max" or, where neither is better, None; `elapsed_attr` may be among them.
+        elapsed_attr: the objective that holds the seconds of training up to each level; None where no time is known.
+        seeds: how many replicates there are, numbered from 0.
+    """
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def levels(self) -> Sequence[int]: ...
+    @property
+    def resource_attr(self) -> str: ...
+    @property
+    def objectives(self) -> Mapping[str, Mode | None]: ...
+    @property
+    def elapsed_attr(self) -> str | None: ...
+    @property
+    def seeds(self) -> int: ...
+
+    def curve(self, config: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
+        """The whole curve of a configuration: for each objective an array or list with a number for each level.
+
+        NaN in every objective but the elapsed time says that the level is missing; in one alone, that the training
+        reported NaN. Entries of the config that the space does not have are passed over. What it raises fails the trial.
+        """
+        ...
+
+    def curves(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+        """One curve for each pair of a configuration and a seed, at once where that is cheaper."""
         ...
 
 

@@ -5,12 +5,12 @@ Listing reads metadata and imports nothing, so a broken plugin harms nobody who 
 
 from __future__ import annotations
 
+import sys
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from offbeat.errors import AmbiguousPlugin, BrokenPlugin, InvalidArgument, UnknownPlugin, nearest
+from offbeat.errors import AmbiguousPlugin, BrokenPlugin, InvalidArgument, OffbeatError, UnknownPlugin, nearest
 from offbeat.protocols import API_VERSION, GROUPS
 
 
@@ -81,13 +81,11 @@ def load(group: str, name: str) -> Any:
 
 
 def _load(info: PluginInfo, entry: EntryPoint) -> Any:
-    from offbeat.errors import OffbeatError
-
     try:
         plugin = entry.load()
     except OffbeatError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenPlugin(info.group, info.name, f"{type(error).__name__}: {error}") from error
     version = getattr(plugin, "api_version", API_VERSION)
     if version != API_VERSION:
@@ -99,8 +97,6 @@ def _load(info: PluginInfo, entry: EntryPoint) -> Any:
 
 def health(info: PluginInfo) -> str:
     """`ok`, or in one sentence why the plugin cannot be used; imports it."""
-    from offbeat.errors import OffbeatError
-
     same = [other for other, _ in _entries(info.group) if other.name == info.name]
     if len(same) > 1:
         return str(AmbiguousPlugin(info.group, info.name, [other.distribution for other in same]))
@@ -113,17 +109,15 @@ def health(info: PluginInfo) -> str:
 
 def find(plugin: type, group: str) -> PluginInfo | None:
     """The entry point that a class is registered under, None for one that no distribution declares."""
+    group = _checked_group(group)
     target = f"{plugin.__module__}:{plugin.__qualname__}"
-    for info, _ in _entries(_checked_group(group)):
+    for info, _ in _entries(group):
         if info.target == target:
             return info
-    # A distribution may declare the name under which it re-exports the class.
+    # A distribution may declare the place at which it re-exports the class. That place is imported already where the class
+    # came from there, and nothing is imported here: a broken neighbour must not reach a run that does not use it.
     for info, _ in _entries(group):
         module, _, attribute = info.target.partition(":")
-        if attribute == plugin.__qualname__ and plugin.__module__.startswith(module.partition(".")[0]):
-            try:
-                if getattr(import_module(module), attribute, None) is plugin:
-                    return info
-            except ImportError:
-                continue
+        if getattr(sys.modules.get(module), attribute, None) is plugin:
+            return info
     return None

@@ -143,16 +143,19 @@ class _Channel:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._torn = False
+        self._poll: Any = None
+        if fd >= 0 and os.name != "nt":
+            import select
+
+            self._poll = select.poll()
+            self._poll.register(fd, select.POLLOUT)
 
     def write(self, line: bytes, timeout: float) -> tuple[bool, bool]:
         """Returns (written, had to wait). Raises OSError if the pipe is broken."""
-        if os.name == "nt":
+        poll = self._poll
+        if poll is None or (len(line) <= _ATOMIC and not self._torn and poll.poll(0)):
             os.write(self.fd, line)
             return True, False
-        import select
-
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
         deadline = time.monotonic() + timeout
         waited = False
         # After a line that was given up in its middle, the next one has to begin a line of its own.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from offbeat import events as ev
+from offbeat.budget import Usage
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
 from offbeat.errors import InvalidConfig
 from offbeat.intake import short
@@ -17,6 +18,19 @@ from offbeat.seeds import child_seed
 from offbeat.signals import Command, PauseTrial, StartTrial, StopTrial
 from offbeat.space import Space
 from offbeat.trial import Ledger, Status, TrialId, TrialRecord
+
+FAILURE_SHARE_FROM: Final = 10
+"""`max_failures` as a share is judged once so many trials have ended."""
+
+
+def too_many_failures(usage: Usage, limits: ev.Limits) -> bool:
+    """Whether `max_failures` is exceeded, or as many trials as there are workers failed and none ever reported."""
+    failed, ended, allowed = usage.failed, usage.finished, limits.max_failures
+    if failed >= max(3, limits.n_workers) and failed == ended and usage.results == 0:
+        return True
+    if isinstance(allowed, float):
+        return ended >= FAILURE_SHARE_FROM and failed > allowed * ended
+    return allowed is not None and failed > allowed
 
 
 def check_decisions(event: ev.Event, decisions: Sequence[Decision], ledger: Ledger) -> None:

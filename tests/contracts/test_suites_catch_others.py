@@ -16,11 +16,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
 
-from offbeat.events import EVENT_TYPES, TrialResult, wire_name
+from offbeat.events import EVENT_TYPES, Event, ExperimentClosed, TrialResult, wire_name
 from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
 from offbeat.testing import backend_checks, observer_checks
+from offbeat.testing.histories import event_history, histories
 from offbeat.testing.scripted import End, Garbage, Hang, Report, ScriptedBackend, ScriptedSession, Step
+from offbeat.trial import Ledger
 
 # --- backends
 
@@ -342,9 +345,19 @@ print(json.dumps([name for name in ("pytest", "hypothesis", "offbeat_plugins", "
     assert json.loads(result.stdout) == []
 
 
-def test_histories_hold_every_kind_of_event_and_repeat() -> None:
-    from offbeat.testing.histories import event_history
+@given(events=histories())
+def test_histories_are_legal(events: list[Event]) -> None:
+    ledger = Ledger("loss")
+    last = 0.0
+    for event in events:
+        ledger.apply(event)
+        assert event.at >= last
+        last = event.at
+    assert not ledger.slots
+    assert isinstance(events[-1], ExperimentClosed)
 
+
+def test_histories_hold_every_kind_of_event_and_repeat() -> None:
     kinds = {wire_name(event) for seed in range(5) for event in event_history(seed)}
     assert kinds == set(EVENT_TYPES)
     assert event_history(3) == event_history(3)

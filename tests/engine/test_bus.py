@@ -69,6 +69,7 @@ def test_one_that_lags_far_behind_the_tail_reads_on_from_the_journal(
 ) -> None:
     monkeypatch.setattr(bus, "TAIL", 4)
     monkeypatch.setattr(bus, "BATCH", 3)
+    monkeypatch.setattr("offbeat.readback.BATCH", 3)
     recorder = kind()
     lab.run(lab.tuner(lab.home, lab.asha("promotion"), observers=[recorder]))
     complete(lab, recorder)
@@ -77,6 +78,7 @@ def test_one_that_lags_far_behind_the_tail_reads_on_from_the_journal(
 
 def test_latest_only_skips_rather_than_lags(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus, "BATCH", 5)
+    monkeypatch.setattr("offbeat.readback.BATCH", 5)
     recorder = Recorder()
     recorder.latest_only = True  # type: ignore[attr-defined]
     lab.run(lab.tuner(lab.home, lab.asha("promotion"), observers=[recorder]))

@@ -16,7 +16,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Makes a distribution known to this interpreter: `install("acme", {"name": "module:attribute"}, module="code")`."""
+    """Makes a distribution known: `install("acme", {"name": "module:attribute"}, module="code")`."""
     made: list[str] = []
 
     def put(

@@ -129,3 +129,38 @@ def test_a_crash_at_some_writes_changes_nothing(lab: Any, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("case", CASES)
 def test_a_crash_at_any_write_changes_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     campaign(lab, monkeypatch, case, every=1 if case in EVERYWHERE else 4)
+
+
+def kills(lab: Any, engine: Any, points: list[int]) -> None:
+    """Real processes: after each kill nothing that was acknowledged is gone, and the resumed run ends in good order."""
+    import signal
+
+    for point in points:
+        one = engine(fresh=True, trials=8)
+        if one.until(point):
+            one.process.send_signal(signal.SIGKILL)
+        one.end()
+        events = lab.events(one.home) if (one.home / "run" / "journal").is_dir() else []
+        assert len(events) >= one.acknowledged
+        if events and type(events[-1]).__name__ == "ExperimentClosed":
+            continue
+        again = engine(resume=bool(events), trials=8)
+        assert again.end() == 0, again.error()
+        found = lab.events(one.home)
+        assert found[: len(events)] == events
+        lab.check_closed(one.home)
+        started = [e for e in found if type(e).__name__ == "TrialStarted" and e.attempt == 0]  # type: ignore[attr-defined]
+        assert len(started) == 8
+        again.nobody_left()
+
+
+def test_engines_killed_at_a_few_points(lab: Any, engine: Any) -> None:
+    kills(lab, engine, [1, 13, 47, 80, 111])
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_engines_killed_at_many_points(lab: Any, engine: Any) -> None:
+    import random
+
+    kills(lab, engine, [random.Random(1).randrange(150) for _ in range(50)])

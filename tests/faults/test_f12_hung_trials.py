@@ -45,8 +45,9 @@ async def test_sleepers(local, limit, count):
                 else:
                     assert one == Ended(one.trial, 0, "failed", reason)
                     ended += 1
-                    # Its main process begins a moment before it reports.
-                    late.append(loop.time() - began[one.trial] - LIMIT)
+                    # On a crowded machine the limit may be over before the script has come to its first report.
+                    if one.trial in began:
+                        late.append(loop.time() - began[one.trial] - LIMIT)
         assert not local.alive()
     assert min(late) > (0 if limit == "max_silence" else -LIMIT)
     # SIGKILL follows half a second and 5 % after the limit, not after the grace of 1000 s.
@@ -91,10 +92,10 @@ async def test_a_busy_engine_does_not_take_its_own_silence_for_the_trial_s(local
         running.ignore()
         (await asyncio.to_thread(gates[0].open, "w")).close()
         second = await asyncio.to_thread(gates[1].open, "w")  # opened by both: the report was written before
-        running._heard_at -= 1000
+        running.heard_at -= 1000
         running._check_silence(60.0)
         assert [report.metrics["epoch"] for report in session.receive_nowait()] == [2]
-        running._heard_at -= 1000
+        running.heard_at -= 1000
         running._check_silence(60.0)
         (end,) = await session.receive()
         assert end == Ended(0, 0, "failed", "silent for 60 s")

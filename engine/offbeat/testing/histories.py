@@ -30,31 +30,27 @@ EPOCHS: Final = 9
 
 def unit(*parts: object) -> float:
     """A number in [0, 1) that depends on the parts alone, the same on every machine."""
-    digest = blake2b(repr(parts).encode(), digest_size=6).digest()
+    digest = blake2b("/".join(map(str, parts)).encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big") / 2**48
 
 
-def curves(objective: Objective, *, mirrored: bool = False, plain: Sequence[str] = ()) -> Script:
+def curves(objective: Objective) -> Script:
     """A script that suits an objective: each configuration has a level and a pace of its own, and improves.
 
-    No two values are equal, and epochs take between 1 and 2 simulated seconds, so that trials overtake each other.
-
-    Args:
-        objective: what to report, and how far to run.
-        mirrored: all metrics with the opposite sign.
-        plain: names of the hyperparameters to look at; default: everything that is no resource.
+    Metrics and resource are reported under the objective's names; those to be maximised have the opposite sign. No two
+    values are equal, and epochs take between 1 and 2 simulated seconds, so that trials overtake each other.
     """
     resource, last_name = objective.resource_attr, objective.max_resource_attr
 
     def script(start: StartTrial) -> Iterator[Report]:
-        config = sorted((n, v) for n, v in start.config.items() if n != last_name and (not plain or n in plain))
+        config = repr(sorted((name, value) for name, value in start.config.items() if name != last_name))
         told = start.config.get(last_name) if last_name is not None else None
         last = int(told if isinstance(told, int) else objective.max_t or EPOCHS)
         for epoch in range(1, last + 1):
             metrics: dict[str, Any] = {}
             for spec in objective.metrics:
                 value = unit("level", config, spec.name) + (1 + unit("noise", config, epoch, spec.name)) / epoch
-                metrics[spec.name] = value if (spec.mode == "min") != mirrored else -value
+                metrics[spec.name] = value if spec.mode == "min" else -value
             if resource is not None:
                 metrics[resource] = epoch
             yield Report(metrics, 1.0 + int(8 * unit("pace", config)) / 8)

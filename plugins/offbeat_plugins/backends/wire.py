@@ -150,6 +150,10 @@ def sample(line: bytes) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:SAMPLE])
 
 
+def _too_long(line: bytes) -> Rejection:
+    return TOO_LONG, sample(line)
+
+
 class LineReader:
     """Cuts one attempt's stream into lines and parses them; keeps at most one line's length.
 
@@ -176,7 +180,7 @@ class LineReader:
             self._rest += head
             first = bytes(self._rest)
             self._rest.clear()
-            return self._line(first) + self._whole(tail)
+            return self._whole(first + b"\n") + self._whole(tail)
         return self._whole(data)
 
     def finish(self) -> list[Reported | Rejection]:
@@ -185,15 +189,20 @@ class LineReader:
             return []
         last = bytes(self._rest)
         self._rest.clear()
-        outcome = self._line(last)
+        outcome = self._whole(last + b"\n")
         return outcome if isinstance(outcome[0], Reported) else [(CUT_OFF, sample(last))]
 
     def _whole(self, data: bytes) -> list[Reported | Rejection]:
-        *lines, rest = data.split(b"\n")
+        lines = data.split(b"\n")
+        rest = lines.pop()
         outcome: list[Reported | Rejection] = []
         for line in lines:
-            outcome += self._line(line)
-        return outcome + self._append(rest)
+            # Most reports come one by one: this is the way of each, written out.
+            one = parse(line, self._trial, self._attempt, self.seq) if len(line) < LINE_LIMIT else _too_long(line)
+            if type(one) is Reported:
+                self.seq += 1
+            outcome.append(one)
+        return outcome + self._append(rest) if rest else outcome
 
     def _append(self, data: bytes) -> list[Reported | Rejection]:
         if self._skipping or not data:
@@ -205,14 +214,6 @@ class LineReader:
         self._rest.clear()
         self._skipping = True
         return [(TOO_LONG, shown)]
-
-    def _line(self, line: bytes) -> list[Reported | Rejection]:
-        if len(line) >= LINE_LIMIT:
-            return [(TOO_LONG, sample(line))]
-        outcome = parse(line, self._trial, self._attempt, self.seq)
-        if type(outcome) is Reported:
-            self.seq += 1
-        return [outcome]
 
 
 class Garbage:

@@ -30,6 +30,7 @@ class Running:
     Attributes:
         commanded: the engine has asked for its end.
         over_limit: which limit it exceeded, one clause.
+        heard_at: the loop's time of its last report.
     """
 
     def __init__(  # noqa: PLR0917 - one caller, in this package
@@ -56,7 +57,7 @@ class Running:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._heard_at = 0.0
+        self.heard_at = 0.0
         self._garbage_at = float("-inf")
 
     def listen(self) -> None:
@@ -70,15 +71,11 @@ class Running:
 
     def started(self) -> None:
         """Its process runs: limits count from here."""
-        self._heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
         if (limit := self._options.max_trial_time) is not None:
             self._timers["time"] = self._loop.call_later(limit, self._too_long, limit)
         if (limit := self._options.max_silence) is not None:
             self._timers["silence"] = self._loop.call_later(limit, self._check_silence, limit)
-
-    def heard(self) -> None:
-        """It has reported."""
-        self._heard_at = self._loop.time()
 
     def show_garbage(self) -> list[Garbled]:
         """What is to be said about garbage now; the rest is said within a second."""
@@ -124,7 +121,7 @@ class Running:
     def _check_silence(self, limit: float) -> None:
         # A report may lie in the pipe because the engine was busy: that is not the trial's silence.
         self._read()
-        wait = self._heard_at + limit - self._loop.time()
+        wait = self.heard_at + limit - self._loop.time()
         if wait > 0:
             self._timers["silence"] = self._loop.call_later(wait, self._check_silence, limit)
         else:

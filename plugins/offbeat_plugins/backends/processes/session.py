@@ -214,6 +214,8 @@ class LocalSession:
                 self.pids[running.start.trial] = message["pid"]
                 running.started()
         elif (running := self._running.get(message["ended"])) is not None:
+            if message.get("orphaned"):
+                self._supervisor_died()
             self._ended(running, message)
 
     def _ended(self, running: Running, message: dict[str, Any]) -> None:
@@ -231,13 +233,12 @@ class LocalSession:
 
     def _deliver(self, running: Running, outcome: Sequence[Reported | Rejection]) -> None:
         """What one read of a report pipe brought."""
-        good = [one for one in outcome if type(one) is Reported]
-        if good:
-            running.heard()
-            if not self._broken:
-                self._signals += good
         for one in outcome:
-            if type(one) is not Reported:
+            if type(one) is Reported:
+                running.heard_at = self._loop.time()
+                if not self._broken:
+                    self._signals.append(one)
+            else:
                 running.garbage.add(one)  # type: ignore[arg-type]
         if running.garbage:
             self._signals += running.show_garbage()
@@ -248,6 +249,9 @@ class LocalSession:
         self._wake()
 
     def _supervisor_died(self) -> None:
+        # A shim may tell of it before the supervisor's own lifeline does.
+        if self._broken:
+            return
         self._broken = True
         words = self._link.last_words()
         reason = "the process that supervises the trials was killed; all trials were ended"

@@ -99,6 +99,7 @@ class _Attempt:
         self._main = -1
         self._status: int | None = None
         self._asked = False
+        self._orphaned = False
         self._ending = False
         self._deadline: float | None = None
         self._give_up_at = float("inf")
@@ -217,6 +218,7 @@ class _Attempt:
         data = self._control.recv(MESSAGE)
         if not data:
             self._poll.unregister(self._control)
+            self._orphaned = True
             return float(min(ORPHAN_GRACE, self._order["grace"]))
         wish = json.loads(data)
         return float(wish["grace"]) if wish["key"] == self._order["key"] else None
@@ -239,6 +241,7 @@ class _Attempt:
             "ended": self._order["key"],
             "status": self._status,
             "asked": self._asked,
+            "orphaned": self._orphaned,
             "error": error,
         }
         if error or (self._status and not self._asked):

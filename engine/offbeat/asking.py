@@ -1,0 +1,96 @@
+"""Carries a conductor's requests to the scheduler and the answers back, whatever the scheduler does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from offbeat.conductor import Conductor
+from offbeat.contained import Raised, contained
+from offbeat.protocols import ProposalRequest
+from offbeat.watchdog import Watchdog
+
+
+class Asking:
+    """At most one request is open at a time.
+
+    Args:
+        deadline: seconds after which an asynchronous proposal is cancelled and counts as failed.
+        elapsed: reads the experiment's clock; after_turn: called with it behind each answer that was awaited.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        watchdog: Watchdog,
+        deadline: float,
+        elapsed: Callable[[], float],
+        after_turn: Callable[[float], None],
+    ) -> None:
+        self._conductor = conductor
+        self._watchdog = watchdog
+        self._deadline = deadline
+        self._elapsed = elapsed
+        self._after_turn = after_turn
+        self._request: ProposalRequest | None = None
+        self._answer: Awaitable[Any] | None = None
+        self._wanted = asyncio.Event()
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer has to be awaited."""
+        return self._request is not None
+
+    def fill(self, at: float) -> None:
+        """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
+        while self._request is None and (request := self._conductor.next_request(at)) is not None:
+            self._ask(request)
+
+    def _ask(self, request: ProposalRequest) -> None:
+        scheduler = self._conductor.scheduler
+        self._watchdog.where = f"propose of scheduler {self._conductor.state.spec.scheduler.name!r}"
+        try:
+            answer = scheduler.propose(request, self._conductor.ledger)
+        except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+            self._answered(request, Raised(error))
+            return
+        finally:
+            self._watchdog.where = ""
+        if inspect.isawaitable(answer):
+            self._request, self._answer = request, answer
+            self._wanted.set()
+        else:
+            self._answered(request, answer)
+
+    def _answered(self, request: ProposalRequest, answer: Any) -> None:
+        self._request = None
+        if self._conductor.closing is not None:
+            return
+        if isinstance(answer, Raised):
+            self._conductor.proposal_failed(request, answer.error, self._elapsed())
+        else:
+            self._conductor.proposed(request, answer, self._elapsed())
+
+    async def wait(self) -> None:
+        """Awaits the answer to the open request, within the deadline."""
+        request, pending = self._request, self._answer
+        self._answer = None
+        assert request is not None
+        assert pending is not None
+        self._answered(request, await contained(pending, self._deadline))
+        self._after_turn(self._elapsed())
+
+    async def in_background(self) -> None:
+        """Awaits one answer after the other."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._request is not None:
+                await self.wait()
+
+    def close(self) -> None:
+        """Gives up a coroutine that nobody came to await."""
+        if (close := getattr(self._answer, "close", None)) is not None:
+            close()

@@ -1,0 +1,327 @@
+"""Simulated time: a heap of (time, counter, attempt, what), nothing else. One signal is taken from it at a time.
+
+Each attempt has its next result in the heap, not all of them, and what an ended one has left there is passed over when
+its time comes: nothing is searched or filtered. Equal times come first-in-first-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from heapq import heappop, heappush, heapreplace
+from itertools import repeat
+from math import inf
+from time import perf_counter
+from typing import Any, Final, Literal, NamedTuple
+
+from offbeat.errors import InvalidArgument
+from offbeat.protocols import Attempt
+from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
+from offbeat.trial import TrialId
+from offbeat_plugins.backends.simulation.curves import CurveReader
+from offbeat_plugins.backends.simulation.faults import FaultProfile
+from offbeat_plugins.backends.simulation.past import Past, PastAttempt
+
+REPORT: Final = 0
+FINISH: Final = 1
+FATE: Final = 2
+TOLD: Final = 3
+
+ThinkingTime = Literal["free", "measured"] | float | Callable[[StartTrial], float]
+
+
+class Timing(NamedTuple):
+    """Delays in simulated seconds; see `SimulatedBackend`."""
+
+    start: float = 0.0
+    stop: float = 0.0
+    result: float = 0.0
+    finish: float = 0.0
+    stopped: float = 0.0
+
+
+class Run:
+    """An attempt.
+
+    Attributes:
+        base: curve points behind its checkpoint; seq: reports delivered; n: reports to its own end.
+        times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
+        rows: the metrics of the reports to come.
+        until: reports from here on do not arrive; effect: when a command takes effect.
+        fate: how it ends if a fault (or the blackbox) ends it.
+    """
+
+    __slots__ = (
+        "attempt",
+        "base",
+        "effect",
+        "fate",
+        "n",
+        "over",
+        "rows",
+        "seq",
+        "times",
+        "told",
+        "trial",
+        "until",
+        "zero",
+    )
+
+    def __init__(self, trial: TrialId, attempt: int, base: int) -> None:
+        self.trial, self.attempt, self.base = trial, attempt, base
+        self.seq = self.n = 0
+        self.times: Sequence[float] = ()
+        self.rows: Iterator[dict[str, Any]] = iter(())
+        self.zero = 0.0
+        self.until = self.effect = inf
+        self.fate: tuple[Literal["failed", "lost"], str] = ("failed", "")
+        self.told = self.over = False
+
+
+class SimulatedSession:
+    """See `offbeat.protocols.BackendSession`.
+
+    Attributes:
+        now: simulated time in seconds.
+    """
+
+    def __init__(
+        self,
+        reader: CurveReader,
+        past: Past,
+        now: float,
+        *,
+        timing: Timing,
+        max_resource_attr: str | None,
+        seed: int | None,
+        checkpoints: bool,
+        thinking_time: ThinkingTime,
+        faults: FaultProfile | None,
+        dollars_per_hour: float | None,
+    ) -> None:
+        self.now = now
+        self._reader, self._past, self._timing = reader, past, timing
+        self._max_resource_attr, self._seed, self._checkpoints = max_resource_attr, seed, checkpoints
+        self._thinking, self._faults = thinking_time, faults
+        self._price = None if dollars_per_hour is None else dollars_per_hour / 3600
+        self._names = reader.names if self._price is None else (*reader.names, "st_worker_cost")
+        self._measures = thinking_time == "measured"
+        self._gave_at = perf_counter() if self._measures else 0.0
+        self._heap: list[tuple[float, int, Run, int]] = []
+        self._count = 0
+        self._lag = timing.finish - timing.result
+        self._alive: dict[TrialId, Run] = {}
+        self._points = past.points
+        self._interrupted = False
+
+    # --- signals
+
+    def next_signal(self, until: float = inf) -> Signal | None:
+        """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""
+        if self._interrupted:
+            self._end_all()
+        heap = self._heap
+        while heap:
+            at, _, run, what = heap[0]
+            if at > until:
+                break
+            if what == REPORT:
+                if at >= run.until:
+                    heappop(heap)
+                    continue
+                seq = run.seq
+                run.seq = following = seq + 1
+                self._count = count = self._count + 1
+                if following < run.n:
+                    heapreplace(heap, (run.zero + run.times[following], count, run, REPORT))
+                else:
+                    heapreplace(heap, (at + self._lag, count, run, FINISH))
+                self.now = at
+                if self._measures:
+                    self._gave_at = perf_counter()
+                return Reported(run.trial, run.attempt, seq, next(run.rows), at)
+            heappop(heap)
+            if (signal := self._end(run, what, at)) is not None:
+                return signal
+        if until < inf:
+            self.now = max(self.now, until)
+        return None
+
+    def receive_nowait(self) -> Sequence[Signal]:
+        """The next signal, alone; empty if no attempt will ever send another."""
+        signal = self.next_signal()
+        return () if signal is None else (signal,)
+
+    async def receive(self) -> Sequence[Signal]:
+        """Never called in simulated time."""
+        raise RuntimeError("simulated time does not wait")
+
+    def interrupt(self) -> None:
+        """Ends all attempts with the next call."""
+        self._interrupted = True
+
+    def _end(self, run: Run, what: int, at: float) -> Signal | None:
+        """An attempt's end, unless something else ended it before."""
+        if run.over or (what == FINISH and at >= run.until) or (what == FATE and at >= run.effect):
+            return None
+        run.over = True
+        run.until = -inf
+        if self._alive.get(run.trial) is run:
+            del self._alive[run.trial]
+        self._points[run.trial] = run.base + run.seq
+        self.now = at
+        if self._measures:
+            self._gave_at = perf_counter()
+        if what == FINISH:
+            return Ended(run.trial, run.attempt, "finished", at=at)
+        if what == TOLD:
+            return Ended(run.trial, run.attempt, "ended", at=at)
+        how, reason = run.fate
+        return Ended(run.trial, run.attempt, how, reason, at=at)
+
+    def _push(self, at: float, run: Run, what: int) -> None:
+        self._count += 1
+        heappush(self._heap, (at, self._count, run, what))
+
+    def _end_all(self) -> None:
+        self._interrupted = False
+        for run in list(self._alive.values()):
+            run.until = run.effect = min(run.until, self.now)
+            self._push(self.now, run, TOLD)
+
+    # --- commands
+
+    def submit(self, command: Command) -> None:
+        """Carries out a command at the current simulated time."""
+        kind = type(command)
+        if kind is StartTrial:
+            self._start(command)  # type: ignore[arg-type]
+        elif kind is StopTrial or kind is PauseTrial:
+            run = self._alive.get(command.trial)
+            if run is not None and run.attempt == command.attempt and not run.told:  # type: ignore[union-attr]
+                self._push(self._tell(run, self.now), run, TOLD)
+        elif kind is DeleteCheckpoints:
+            self._points.pop(command.trial, None)
+
+    def _start(self, start: StartTrial) -> None:
+        base = 0
+        if self._checkpoints and (origin := start.trial if start.resume else start.donor) is not None:
+            other = self._alive.get(origin)
+            base = self._points.get(origin, 0) if other is None else other.base + other.seq
+        run, pending, fate = self._begin(start, self.now + self._thought(start), base)
+        self._push(*pending)
+        if fate is not None:
+            self._push(*fate)
+
+    def _thought(self, start: StartTrial) -> float:
+        thinking = self._thinking
+        if thinking == "free":
+            return 0.0
+        if thinking == "measured":
+            return perf_counter() - self._gave_at
+        seconds = thinking(start) if callable(thinking) else float(thinking)
+        if not 0 <= seconds < inf:
+            raise InvalidArgument(f"thinking_time gave {seconds!r} for trial {start.trial}; give seconds, 0 or more.")
+        return seconds
+
+    def _tell(self, run: Run, at: float) -> float:
+        """Tells an attempt to end; answers when it will have."""
+        run.told = True
+        run.effect = at + self._timing.stop
+        run.until = min(run.until, run.effect)
+        return run.effect + self._timing.stopped
+
+    def _begin(
+        self, start: StartTrial, at: float, base: int, seq: int = 0
+    ) -> tuple[Run, tuple[float, Run, int], tuple[float, Run, int] | None]:
+        """An attempt that was started at a time and has sent `seq` reports; what comes of it next, and its fault."""
+        run = self._alive[start.trial] = Run(start.trial, start.attempt, base)
+        run.seq = seq
+        begin = at + self._timing.start
+        run.zero = begin + self._timing.result
+        try:
+            self._plan(run, start)
+        except Exception as error:  # noqa: BLE001 - whatever a blackbox raises is the trial's failure
+            run.fate = (
+                "failed",
+                str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}",
+            )
+            return run, (begin, run, FATE), None
+        n = run.n
+        if seq < n:
+            pending = (run.zero + run.times[seq], run, REPORT)
+        else:
+            pending = ((run.zero + run.times[n - 1] if n else run.zero) + self._lag, run, FINISH)
+        return run, pending, self._fault(run, start, begin) if self._faults is not None else None
+
+    def _plan(self, run: Run, start: StartTrial) -> None:
+        """Looks the attempt's curve up."""
+        reader, config, base = self._reader, start.config, run.base
+        seeds = reader.blackbox.seeds
+        curve = reader.read(config, start.seed % seeds if self._seed is None else self._seed)
+        columns, offsets = curve
+        stop = len(offsets)
+        name = self._max_resource_attr
+        if name is not None:
+            if name not in config:
+                raise InvalidArgument(f"max_resource_attr={name!r} is not in the configuration: {', '.join(config)}")
+            stop = reader.stop(curve, config[name], name)
+        slow = 1.0 if self._faults is None else self._faults.slowdown(start.slot)
+        times: list[float] = offsets
+        if base or slow != 1.0:
+            paid = offsets[base - 1] if base else 0.0
+            times = [(offset - paid) * slow for offset in offsets[base:stop]]
+        run.times = times
+        run.n = max(0, stop - base)
+        extra = [times] if self._price is None else [times, [seconds * self._price for seconds in times]]
+        done = run.seq
+        if base or done:
+            columns = [column[base + done :] for column in columns]
+            extra = [column[done:] for column in extra]
+        # Dictionaries are made one at a time, as they are sent, and without a turn of the interpreter.
+        run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, *extra, strict=False)))  # type: ignore[arg-type]
+
+    def _fault(self, run: Run, start: StartTrial, begin: float) -> tuple[float, Run, int] | None:
+        assert self._faults is not None
+        strike = self._faults.strike(start)
+        if strike is None or run.n == 0 or strike.seconds >= run.times[run.n - 1]:
+            return None
+        at = begin + strike.seconds
+        run.until = at
+        if strike.what == "crash":
+            run.fate = ("failed", "crashed (simulated fault)")
+        elif strike.what == "preemption":
+            run.fate = ("lost", "preempted (simulated fault)")
+        else:
+            silence = self._faults.max_silence
+            if silence is None:
+                return None
+            run.fate = ("failed", f"silent for {silence:g} s (simulated fault)")
+            at += silence
+        return at, run, FATE
+
+    # --- earlier sessions
+
+    def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:
+        """Takes up every attempt where it was; what comes next comes as if there had been no break."""
+        entries: list[tuple[tuple[int, int, int], tuple[float, Run, int]]] = []
+        for attempt in attempts:
+            start = attempt.start
+            known = self._past.attempts.get(start.trial)
+            if known is None or known.attempt != start.attempt:
+                known = PastAttempt(start.attempt, 0, 0)
+            run, pending, fate = self._begin(
+                start, attempt.started_at + self._charged(start), known.base, attempt.next_seq
+            )
+            entries.append(((known.heard, 0, 0), pending))
+            if fate is not None:
+                entries.append(((known.begun, 1, 0), fate))
+            if attempt.command:
+                seq, order = known.told or (known.heard, 0)
+                entries.append(((seq, 2, order), (self._tell(run, attempt.command_at), run, TOLD)))
+        for _, entry in sorted(entries, key=lambda item: item[0]):
+            self._push(*entry)
+        return [attempt.start.trial for attempt in attempts]
+
+    def _charged(self, start: StartTrial) -> float:
+        """Thinking time of a start in an earlier session; what was measured then is not known any more."""
+        return 0.0 if self._measures else self._thought(start)

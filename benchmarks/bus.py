@@ -1,7 +1,7 @@
 """How many events a second does the bus carry, with no observer and with ten?  python benchmarks/bus.py
 
-Goals: 300k events/s without observers, 100k with ten. Turns of one event each, as real trials make them; the observers are
-coroutine methods that count. The floor is a list append per event.
+Goals: 300k events/s without observers, 100k with ten. Turns of one event each, as real trials make them; the observers
+are coroutine methods that count. The floor is a list append per event.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from measure import machine, pin, say
+
 from offbeat.bus import Bus
 from offbeat.events import Event, PluginFailed, TrialResult
 from offbeat.protocols import Recorded

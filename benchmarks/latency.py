@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import machine, pin, quantile, say, scratch
+
 from offbeat import Objective, ProposalRequest, Space, Start, Stop, StoppingCriterion, Tuner
 from offbeat.backend import LocalBackend
 from offbeat.config_space import uniform
@@ -55,7 +56,7 @@ class Watching:
 class Noting(LocalBackend):
     """The local backend with a note of when a stop reached it."""
 
-    reached: dict[int, float] = {}
+    reached: dict[int, float]
 
     def open(self, context: Any) -> Any:
         manager = super().open(context)

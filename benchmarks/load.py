@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from measure import machine, quantile, say, scratch
+
 from offbeat import StoppingCriterion, Tuner
 from offbeat.backend import LocalBackend
 from offbeat.config_space import uniform
@@ -38,8 +39,8 @@ def cpu_of_children(skip: str) -> float:
         parents[int(entry.name)] = int(fields[1])
         spent[int(entry.name)] = 0.0 if skip in command else (int(fields[11]) + int(fields[12])) / TICKS
     total = 0.0
-    for pid in parents:
-        ancestor = parents[pid]
+    for pid, parent in parents.items():
+        ancestor = parent
         while ancestor not in (0, os.getpid()):
             ancestor = parents.get(ancestor, 0)
         total += spent[pid] if ancestor == os.getpid() else 0.0

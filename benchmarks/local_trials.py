@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from measure import machine, paired, pin, say, scratch
+
 from offbeat import StoppingCriterion, Tuner
 from offbeat.backend import LocalBackend
 from offbeat.config_space import loguniform

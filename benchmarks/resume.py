@@ -1,7 +1,8 @@
 """How long does it take to take an experiment up again?  python benchmarks/resume.py [--large]
 
-Writes a journal of random-search or ASHA trials with ten results each, then opens it as `resume` does (every line checked,
-every event folded, scheduler included) in a fresh process, whose peak memory is reported beside that of the bare imports.
+Writes a journal of random-search or ASHA trials with ten results each, then opens it as `resume` does (every line
+checked, every event folded, scheduler included) in a fresh process, whose peak memory is reported beside that of the
+bare imports.
 Goals: 10,000 trials with 100,000 results under 2 s; 1,000,000 results under 20 s.
 """
 
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from measure import machine, pin, say, scratch
+
 from offbeat import StoppingCriterion, Tuner
 from offbeat import events as ev
 from offbeat.config_space import loguniform, randint, uniform

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from offbeat.protocols import Objective as Objective
     from offbeat.protocols import ProposalRequest as ProposalRequest
     from offbeat.report import Reporter as Reporter
-    from offbeat.results import load as load_experiment
+    from offbeat.results import load as load_experiment  # noqa: F401 - re-exported under the name that users know
     from offbeat.space import Space as Space
     from offbeat.stopping import PlateauStopper as PlateauStopper
     from offbeat.stopping import StoppingCriterion as StoppingCriterion

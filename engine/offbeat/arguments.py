@@ -56,7 +56,7 @@ MAX_T_NAMES: Final = ("epochs", "max_t", "max_epochs")
 """Constants of a search space that are taken for the highest resource level, in this order."""
 
 
-class UnknownArgument(InvalidArgument, TypeError):  # noqa: N818 - named like the rest of its family
+class UnknownArgument(InvalidArgument, TypeError):
     """A constructor was given an argument that it does not have.
 
     Attributes:
@@ -69,10 +69,8 @@ class UnknownArgument(InvalidArgument, TypeError):  # noqa: N818 - named like th
 
     def __str__(self) -> str:
         target, advice = FOREIGN_NAMES.get(self.argument, ("", ""))
-        if target in self.known:
-            hint = f"Use {advice}."
-        else:
-            hint = ELSEWHERE.get(self.argument) or nearest(self.argument, self.known)
+        hint = f"Use {advice}." if target in self.known else ELSEWHERE.get(self.argument)
+        hint = hint or nearest(self.argument, self.known)
         return f"{self.owner} has no argument {self.argument!r}. {hint}"
 
 

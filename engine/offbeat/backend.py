@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from offbeat_plugins.backends.blackbox_repository import BlackboxRepositoryBackend as BlackboxRepositoryBackend
     from offbeat_plugins.backends.local import LocalBackend as LocalBackend
+    from offbeat_plugins.backends.simulated import SimulatedBackend as SimulatedBackend
 
 PLUGINS: Final = {
+    "BlackboxRepositoryBackend": "blackbox-repository",
     "LocalBackend": "local",
+    "SimulatedBackend": "simulated",
 }
 """Class -> name of its entry point in `offbeat.backends`."""
 

@@ -1,8 +1,8 @@
 """How an event reaches those who watch: one bus, a lane for each observer.
 
 The bus keeps a tail of recent events in memory. A lane is a cursor on it, drained in batches by its own task; one that
-lags behind the tail reads on from the journal, so that memory stays bounded and a recorder misses nothing. Publishing costs
-an append and one wake-up a turn, however slow the observers are.
+lags behind the tail reads on from the journal, so that memory stays bounded and a recorder misses nothing. Publishing
+costs an append and one wake-up a turn, however slow the observers are.
 """
 
 from __future__ import annotations
@@ -174,4 +174,3 @@ class Bus:
                     await wake.wait()
         finally:
             self._streams.remove(wake)
-

@@ -1,6 +1,7 @@
 """Group commit: decisions are made at once, commands leave when the events behind them are on disk.
 
-A group is written as soon as the one before it is done, so it holds whatever gathered meanwhile; nothing waits for a timer.
+A group is written as soon as the one before it is done, so it holds whatever gathered meanwhile; nothing waits for a
+timer.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Committer:
     """Takes events and commands, writes the former, then submits the latter.
 
     Args:
-        durability: "commit": commands wait for an fdatasync of their events; "batch": groups are written as they fill up,
-            without fdatasync, and commands do not wait; "end": everything is written at the end.
+        durability: "commit": commands wait for an fdatasync of their events; "batch": groups are written as they fill
+            up, without fdatasync, and commands do not wait; "end": everything is written at the end.
         submit: carries a command to the backend; called on the loop's thread.
 
     Attributes:

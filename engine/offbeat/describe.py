@@ -1,8 +1,8 @@
 """Components as data: what was passed to a constructor, as JSON, so that a journal can build the component again.
 
 `@described` on a class remembers the arguments of its constructor; `describe` turns an instance into a
-`ComponentDescription`, `build` does the reverse. Nothing is pickled: what has no JSON form is not described, the user is
-told so at the start, and passes it again on resume, when its fingerprint is compared.
+`ComponentDescription`, `build` does the reverse. Nothing is pickled: what has no JSON form is not described, the user
+is told so at the start, and passes it again on resume, when its fingerprint is compared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from offbeat.registry import find, load
 T = TypeVar("T")
 
 
-class NotDescribable(Exception):  # noqa: N818 - a question's answer inside this module's callers, not an error for users
+class NotDescribable(Exception):
     """A value has no JSON form; `path` says where it stands among the arguments."""
 
     def __init__(self, path: str, value: object) -> None:

@@ -56,6 +56,9 @@ class Options(NamedTuple):
     blocked_after: float | None = 30.0
 
 
+DEFAULTS: Final = Options()
+
+
 class Driver:
     """Runs one session to its end.
 
@@ -78,7 +81,7 @@ class Driver:
         host: ev.Host,
         observers: Sequence[tuple[str, Any]] = (),
         limits: ev.Limits | None = None,
-        options: Options = Options(),
+        options: Options = DEFAULTS,
     ) -> None:
         self.conductor = conductor
         self.folder = folder

@@ -120,7 +120,9 @@ class InvalidResource(OffbeatError, ValueError):
 
     def __str__(self) -> str:
         hint = f" Count from 1: report({self.name}={self.name} + 1, ...)." if self.value == 0 else ""
-        return f"The first report says {self.name}={self.value!r}; the resource has to be a whole number from 1 up.{hint}"
+        return (
+            f"The first report says {self.name}={self.value!r}; the resource has to be a whole number from 1 up.{hint}"
+        )
 
 
 class TooManyFailures(OffbeatError, RuntimeError):
@@ -142,7 +144,9 @@ class ExperimentExists(OffbeatError, FileExistsError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"Experiment {self.name!r} exists already: resume it (offbeat resume {self.name}) or choose another name."
+        return (
+            f"Experiment {self.name!r} exists already: resume it (offbeat resume {self.name}) or choose another name."
+        )
 
 
 class ExperimentNotFound(OffbeatError, FileNotFoundError):
@@ -197,7 +201,10 @@ class JournalTooNew(JournalError):
         self.path, self.version, self.supported = path, version, supported
 
     def __str__(self) -> str:
-        return f"{self.path} has journal version {self.version!r}; this offbeat reads up to {self.supported}: pip install -U offbeat"
+        return (
+            f"{self.path} has journal version {self.version!r}; this offbeat reads up to {self.supported}: "
+            "pip install -U offbeat"
+        )
 
 
 class JournalUnwritable(JournalError, OSError):

@@ -21,8 +21,8 @@ Metrics: TypeAlias = dict[str, Any]
 """Reported values by name: finite numbers, text, booleans; a number that is not finite stands as text ("nan")."""
 
 Verdict: TypeAlias = Literal["continue", "stop", "pause", "late", "repeat"]
-"""What became of a result. `late`: the trial had been told to stop or pause before; `repeat`: a later attempt reported a
-resource level again that an earlier one had reached. Neither is shown to the scheduler."""
+"""What became of a result. `late`: the trial had been told to stop or pause before; `repeat`: a later attempt reported
+a resource level again that an earlier one had reached. Neither is shown to the scheduler."""
 
 StoppedBy: TypeAlias = Literal["scheduler", "experiment", "user"]
 
@@ -71,7 +71,8 @@ class MetricSpec(msgspec.Struct, frozen=True):
 
     Attributes:
         mode: "min" or "max".
-        nonfinite: "fail" ends the trial as failed, "worst" counts as the worst value seen so far, "ignore" drops the report.
+        nonfinite: "fail" ends the trial as failed, "worst" counts as the worst value seen so far, "ignore" drops the
+        report.
     """
 
     name: str
@@ -311,8 +312,9 @@ AnyEvent: TypeAlias = (
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     str(cls.__struct_config__.tag): cls
     for cls in (
-        ExperimentOpened, ProposalRequested, Suggested, TrialStarted, TrialResumed, TrialResult, TrialPaused, TrialStopped,
-        TrialFinished, TrialFailed, TrialLost, ReportRejected, LimitsChanged, ModelFitted, PluginFailed, ExperimentClosed,
+        ExperimentOpened, ProposalRequested, Suggested, TrialStarted, TrialResumed, TrialResult, TrialPaused,
+        TrialStopped, TrialFinished, TrialFailed, TrialLost, ReportRejected, LimitsChanged, ModelFitted, PluginFailed,
+        ExperimentClosed,
     )
 }  # fmt: skip
 """The closed table of wire names."""

@@ -69,18 +69,18 @@ class Intake:
     def check(self, metrics: Metrics) -> Clean | Refusal:
         """One report, as it came."""
         for name in self._names:
-            value = metrics.get(name)
-            kind = type(value)
-            # `x - x` is 0 for finite numbers alone.
-            if (kind is not float and (kind is not int or abs(value) > _LARGEST)) or value - value != 0:  # type: ignore
+            kind = type(metrics.get(name))
+            if kind is not float and kind is not int:
                 return self._repaired(metrics)
         for value in metrics.values():
-            if type(value) is float and value - value != 0:
+            kind = type(value)
+            # False for NaN too; the few large numbers that are all right take the long way.
+            if (kind is float or kind is int) and not -_LARGEST < value < _LARGEST:
                 return self._repaired(metrics)
         if self._resource_attr is None:
             return Clean(metrics, 0)
         resource = metrics.get(self._resource_attr)
-        if type(resource) is int and 1 <= resource <= _LARGEST:
+        if type(resource) is int and resource >= 1:
             return Clean(metrics, resource)
         return self._with_resource(metrics, None)
 
@@ -130,7 +130,8 @@ class Intake:
         number = as_number(metrics[name])
         if number is None or not 1 <= number <= _LARGEST or number != int(number):
             return Refusal(
-                f"{name}={short(metrics[name])} is not a whole number from 1 up", error=InvalidResource(name, metrics[name])
+                f"{name}={short(metrics[name])} is not a whole number from 1 up",
+                error=InvalidResource(name, metrics[name]),
             )
         return Clean({**metrics, name: int(number)}, int(number), raw)
 
@@ -138,9 +139,14 @@ class Intake:
 def plain(metrics: Metrics) -> Metrics:
     """Metrics with numbers that are not finite as text, as the journal wants them; always a copy."""
     return {
-        name: value if not isinstance(value, float) or value - value == 0 else str(value)
+        name: value if not isinstance(value, float | int) or -_LARGEST < value < _LARGEST else _plain_number(value)
         for name, value in metrics.items()
     }
+
+
+def _plain_number(value: float) -> float | str:
+    number = as_number(value)
+    return number if number is not None and isfinite(number) else str(number)
 
 
 def short(value: Any, limit: int = 200) -> str:

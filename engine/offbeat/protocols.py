@@ -78,9 +78,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
             if policy not in ("fail", "worst", "ignore"):
                 raise InvalidArgument(f"nonfinite={policy!r} is not valid: use 'fail', 'worst' or 'ignore'.")
         specs = tuple(MetricSpec(n, m, policies.get(n, "fail")) for n, m in zip(names, modes, strict=True))
-        return Objective(
-            metrics=specs, resource_attr=resource_attr, max_resource_attr=max_resource_attr, max_t=max_t
-        )
+        return Objective(metrics=specs, resource_attr=resource_attr, max_resource_attr=max_resource_attr, max_t=max_t)
 
 
 class ProposalRequest(msgspec.Struct, frozen=True):
@@ -147,8 +145,8 @@ class LedgerView(Protocol):
 class Scheduler(Protocol):
     """Decides what to try, what to stop and what to resume. Entry-point group: `offbeat.schedulers`.
 
-    State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and changes
-    nothing. Randomness comes from the request alone.
+    State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and
+    changes nothing. Randomness comes from the request alone.
     """
 
     @property
@@ -161,13 +159,13 @@ class Scheduler(Protocol):
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Takes in one event; on a `TrialResult` may answer decisions. An empty answer lets the trial run on.
 
-        Called for every event about trials, in journal order, in live runs and when a journal is read again; must be fast
-        (it runs between a report and its decision) and must not look at time, randomness or anything outside.
+        Called for every event about trials, in journal order, in live runs and when a journal is read again; must be
+        fast (it runs between a report and its decision) and must not look at time, randomness or anything outside.
         `event.metrics` holds a finite number for each metric of the objective, `event.resource` an int.
         """
         ...
 
-    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | None | Awaitable[Proposal | None]:
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
         """What the free slot shall do; None: nothing until another event has come (or for ever, if all is done).
 
         May be a coroutine function. The answer is journaled as `suggested` and comes back through `observe`.
@@ -179,8 +177,8 @@ class Scheduler(Protocol):
 class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
-    Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in `observe`
-    only.
+    Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in
+    `observe` only.
     """
 
     def observe(self, event: Event, ledger: LedgerView) -> None:
@@ -344,6 +342,6 @@ class Observer(Protocol):
     Plain methods run in a worker thread, coroutine methods in the event loop.
     """
 
-    def handle(self, events: Sequence[Recorded]) -> None | Awaitable[None]:
+    def handle(self, events: Sequence[Recorded]) -> Awaitable[None] | None:
         """Takes in events in journal order, in batches."""
         ...

@@ -90,7 +90,9 @@ def _load(info: PluginInfo, entry: EntryPoint) -> Any:
     version = getattr(plugin, "api_version", API_VERSION)
     if version != API_VERSION:
         raise BrokenPlugin(
-            info.group, info.name, f"it was made for plugin API {version!r}, this offbeat has {API_VERSION}; update {info.distribution}"
+            info.group,
+            info.name,
+            f"it was made for plugin API {version!r}, this offbeat has {API_VERSION}; update {info.distribution}",
         )
     return plugin
 
@@ -114,8 +116,8 @@ def find(plugin: type, group: str) -> PluginInfo | None:
     for info, _ in _entries(group):
         if info.target == target:
             return info
-    # A distribution may declare the place at which it re-exports the class. That place is imported already where the class
-    # came from there, and nothing is imported here: a broken neighbour must not reach a run that does not use it.
+    # A distribution may declare the place at which it re-exports the class. That place is imported already where the
+    # class came from there, and nothing is imported here: a broken neighbour must not reach a run that does not use it.
     for info, _ in _entries(group):
         module, _, attribute = info.target.partition(":")
         if getattr(sys.modules.get(module), attribute, None) is plugin:

@@ -1,7 +1,7 @@
 """Counted randomness: every number is a function of (seed, purpose, number), so a crash loses and repeats nothing.
 
-Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") is a counter-based generator: the key comes from
-seed and purpose, the counter from the number, and any position can be computed without those before it.
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") is a counter-based generator: the key comes
+from seed and purpose, the counter from the number, and any position can be computed without those before it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,12 +55,12 @@ class Tuner:
     Args:
         trial_backend: executes trials (`LocalBackend(entry_point=...)`).
         scheduler: decides (`ASHA(config_space, metric=..., ...)`).
-        stop_criterion: when to end; a `StoppingCriterion`, `PlateauStopper`, combinations of them with `&` and `|`, or a
-            function of `offbeat.budget.Usage`. None: when the search space is exhausted.
+        stop_criterion: when to end; a `StoppingCriterion`, `PlateauStopper`, combinations of them with `&` and `|`, or
+            a function of `offbeat.budget.Usage`. None: when the search space is exhausted.
         n_workers: trials that run at once.
         name: of the experiment, and of its folder; by default the script's name with date and time.
-        observers: names of plugins ("console", "csv", "jsonl") or objects with `handle(events)`. Default: console and csv
-            for `run`, csv alone for `arun` and `session`.
+        observers: names of plugins ("console", "csv", "jsonl") or objects with `handle(events)`. Default: console and
+            csv for `run`, csv alone for `arun` and `session`.
         max_failures: failed trials allowed: a count, or a share of the ended trials as a float below 1 (judged from ten
             ended trials on). None: no limit, except that a run ends when as many trials as there are workers (at least
             three) have failed and none ever reported.
@@ -133,7 +133,7 @@ class Tuner:
     def _default_name(self) -> str:
         stem = str(getattr(self.trial_backend, "default_name", "experiment"))
         stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in stem).strip("-") or "experiment"
-        moment = datetime.fromtimestamp(self._clock.wall(), timezone.utc)
+        moment = datetime.fromtimestamp(self._clock.wall(), UTC)
         return homes.checked_name(f"{stem[:60]}-{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}")
 
     @classmethod
@@ -158,9 +158,9 @@ class Tuner:
     ) -> Tuner:
         """A tuner that goes on with an experiment, from its last event; call `run`, `arun` or `session` on it.
 
-        Unfinished trials go on from their checkpoints as their next attempt. Limits that are passed replace the recorded
-        ones from here on (a `limits-changed` event). `trial_backend` and `scheduler` are needed only where the journal
-        could not describe them.
+        Unfinished trials go on from their checkpoints as their next attempt. Limits that are passed replace the
+        recorded ones from here on (a `limits-changed` event). `trial_backend` and `scheduler` are needed only where the
+        journal could not describe them.
 
         Raises:
             ExperimentNotFound, JournalDamaged, JournalTooNew: nothing was changed.
@@ -302,7 +302,8 @@ class Tuner:
         try:
             return Journal.create(self.folder)
         except ExperimentExists:
-            # A run that ended before its first event (a crash, a backend that could not start) has not used the name up.
+            # A run that ended before its first event (a crash, a backend that could not start) has not used the name
+            # up.
             if self.folder.journal.is_dir() and next(read_journal(self.folder), None) is None:
                 return Journal.open(self.folder)
             if (other := holder(self.folder)) is not None:
@@ -355,7 +356,9 @@ def recorded_spec(folder: homes.ExperimentFolder) -> ev.ExperimentSpec:
         if isinstance(recorded.event, ev.ExperimentOpened) and recorded.event.spec is not None:
             return recorded.event.spec
         break
-    raise JournalError(f"{folder.path} holds no experiment: its first run ended before its first event. Run it under this name again.")
+    raise JournalError(
+        f"{folder.path} holds no experiment: its first run ended before its first event. Run it under this name again."
+    )
 
 
 def checked_limits(limits: ev.Limits) -> ev.Limits:
@@ -384,7 +387,9 @@ def _observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
         name = one if isinstance(one, str) else type(one).__name__
         observer = load("offbeat.reporters", one)() if isinstance(one, str) else one
         if isinstance(observer, type):
-            raise InvalidArgument(f"observers: {observer.__name__} is a class; pass an object: {observer.__name__}(...).")
+            raise InvalidArgument(
+                f"observers: {observer.__name__} is a class; pass an object: {observer.__name__}(...)."
+            )
         validate_observer(observer, name)
         taken = {other for other, _ in pairs}
         pairs.append((name if name not in taken else f"{name}-{len(pairs)}", observer))

@@ -1,7 +1,7 @@
 """Notices that the event loop does not come back, and names who holds it.
 
-A thread asks the loop for a sign of life and looks at its stack when none comes. It cannot free the loop (no thread can be
-interrupted from outside); it makes the matter known and lets the trials end at their checkpoints.
+A thread asks the loop for a sign of life and looks at its stack when none comes. It cannot free the loop (no thread can
+be interrupted from outside); it makes the matter known and lets the trials end at their checkpoints.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Watchdog:
                 continue
             waited += pause
             if waited >= limit:
-                frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to another thread's stack
+                frame = sys._current_frames().get(thread)
                 stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
                 self._fired(EngineBlocked(self.where or "a callback in the event loop", waited, stack))
                 return

@@ -120,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
         tables = {"backend": {"type": "local", "entry_point": args.what}, "scheduler": {"type": kind}}
         base, where = Path.cwd(), ""
     merge(tables, args)
+    if not tables.get("stop"):
+        print("offbeat: no limit is given; the run ends when everything was tried, or by Ctrl-C", file=sys.stderr)
     tuner = experiment_file.build(tables, base=base, where=where, home=args.home, observers=observers(args))
     return run_and_report(tuner, as_json=args.json)
 

@@ -46,7 +46,7 @@ PATIENCE: Final = 60.0
 """Seconds without the expected signal after which a check fails; far more than anything takes."""
 
 
-class NotApplicable(Exception):  # noqa: N818 - no error: the check does not apply to this backend
+class NotApplicable(Exception):
     """The maker answered None for a behaviour."""
 
 

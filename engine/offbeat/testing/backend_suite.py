@@ -10,7 +10,7 @@
 What trials have to do under each name of a behaviour is said in `offbeat.testing.backend_checks`. The tests run on
 event loops of their own and need no plugin of pytest's.
 """
-# ruff: noqa: D102 - the checks' docstrings say what each test is about
+
 
 from __future__ import annotations
 

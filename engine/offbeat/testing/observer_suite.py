@@ -11,7 +11,7 @@
 
 What is checked and why is said by each check in `offbeat.testing.observer_checks`.
 """
-# ruff: noqa: D102 - the checks' docstrings say what each test is about
+
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@
 Nothing runs but your scheduler, the engine's own conductor and simulated trials: no process, no disk, no waiting. What
 is checked and why is said by each check in `offbeat.testing.scheduler_checks`.
 """
-# ruff: noqa: D102 - the checks' docstrings say what each test is about
+
 
 from __future__ import annotations
 

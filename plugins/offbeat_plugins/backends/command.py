@@ -14,7 +14,7 @@ _FLAG = re.compile(r"[^-=\s\0][^=\0]*")
 _VARIABLE = re.compile(r"[^=\0]+")
 
 
-class Unpassable(ValueError):  # noqa: N818 - an answer to the session, not an error for users
+class Unpassable(ValueError):
     """A name or value cannot be handed over in the chosen way; the message says which and what to do."""
 
 

@@ -1,1 +1,1 @@
-"""Recorded and modelled trainings, for simulated time."""
+"""Recorded and modelled trainings, which `SimulatedBackend` looks up instead of training."""

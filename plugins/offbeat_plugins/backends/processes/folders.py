@@ -11,7 +11,7 @@ from collections.abc import Callable
 CHECKPOINTS = "checkpoints"
 
 
-class NotOurs(OSError):  # noqa: N818 - told to the engine in words
+class NotOurs(OSError):
     """Something stands where a folder of the experiment should be."""
 
 

@@ -41,7 +41,7 @@ MESSAGE: Final = 1 << 18
 """Most bytes of an order."""
 
 
-class _GiveUp(Exception):  # noqa: N818 - a way out, not an error
+class _GiveUp(Exception):
     """The attempt was told to end before it was started."""
 
 

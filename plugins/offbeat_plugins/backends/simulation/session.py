@@ -17,7 +17,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt
 from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import TrialId
-from offbeat_plugins.backends.simulation.curves import CurveReader
+from offbeat_plugins.backends.simulation.curves import Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past, PastAttempt
 
@@ -25,6 +25,9 @@ REPORT: Final = 0
 FINISH: Final = 1
 FATE: Final = 2
 TOLD: Final = 3
+
+KEPT: Final = 2048
+"""Curves of paused trials that are kept, so that a resumed one need not be looked up again."""
 
 ThinkingTime = Literal["free", "measured"] | float | Callable[[StartTrial], float]
 
@@ -47,24 +50,12 @@ class Run:
         times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
         rows: the metrics of the reports to come.
         until: reports from here on do not arrive; effect: when a command takes effect.
-        fate: how it ends if a fault (or the blackbox) ends it.
+        fate: how it ends if a fault (or the blackbox) ends it; curve: for the attempt that may follow.
     """
 
     __slots__ = (
-        "attempt",
-        "base",
-        "effect",
-        "fate",
-        "n",
-        "over",
-        "rows",
-        "seq",
-        "times",
-        "told",
-        "trial",
-        "until",
-        "zero",
-    )
+        "attempt", "base", "curve", "effect", "fate", "n", "over", "rows", "seq", "times", "told", "trial", "until", "zero",
+    )  # fmt: skip
 
     def __init__(self, trial: TrialId, attempt: int, base: int) -> None:
         self.trial, self.attempt, self.base = trial, attempt, base
@@ -75,6 +66,7 @@ class Run:
         self.until = self.effect = inf
         self.fate: tuple[Literal["failed", "lost"], str] = ("failed", "")
         self.told = self.over = False
+        self.curve: Curve | None = None
 
 
 class SimulatedSession:
@@ -111,6 +103,7 @@ class SimulatedSession:
         self._lag = timing.finish - timing.result
         self._alive: dict[TrialId, Run] = {}
         self._points = past.points
+        self._curves: dict[TrialId, Curve] = {}
         self._interrupted = False
 
     # --- signals
@@ -174,9 +167,17 @@ class SimulatedSession:
         if what == FINISH:
             return Ended(run.trial, run.attempt, "finished", at=at)
         if what == TOLD:
+            if run.curve is not None:
+                self._keep(run.trial, run.curve)
             return Ended(run.trial, run.attempt, "ended", at=at)
         how, reason = run.fate
         return Ended(run.trial, run.attempt, how, reason, at=at)
+
+    def _keep(self, trial: TrialId, curve: Curve) -> None:
+        kept = self._curves
+        kept[trial] = curve
+        if len(kept) > KEPT:
+            del kept[next(iter(kept))]
 
     def _push(self, at: float, run: Run, what: int) -> None:
         self._count += 1
@@ -185,6 +186,7 @@ class SimulatedSession:
     def _end_all(self) -> None:
         self._interrupted = False
         for run in list(self._alive.values()):
+            run.told = True
             run.until = run.effect = min(run.until, self.now)
             self._push(self.now, run, TOLD)
 
@@ -199,6 +201,8 @@ class SimulatedSession:
             run = self._alive.get(command.trial)
             if run is not None and run.attempt == command.attempt and not run.told:  # type: ignore[union-attr]
                 self._push(self._tell(run, self.now), run, TOLD)
+                if kind is StopTrial:
+                    run.curve = None
         elif kind is DeleteCheckpoints:
             self._points.pop(command.trial, None)
 
@@ -240,7 +244,7 @@ class SimulatedSession:
         run.zero = begin + self._timing.result
         try:
             self._plan(run, start)
-        except Exception as error:  # noqa: BLE001 - whatever a blackbox raises is the trial's failure
+        except Exception as error:
             run.fate = (
                 "failed",
                 str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}",
@@ -256,8 +260,10 @@ class SimulatedSession:
     def _plan(self, run: Run, start: StartTrial) -> None:
         """Looks the attempt's curve up."""
         reader, config, base = self._reader, start.config, run.base
-        seeds = reader.blackbox.seeds
-        curve = reader.read(config, start.seed % seeds if self._seed is None else self._seed)
+        curve = self._curves.pop(start.trial, None)
+        if curve is None:
+            curve = reader.read(config, start.seed % reader.blackbox.seeds if self._seed is None else self._seed)
+        run.curve = curve
         columns, offsets = curve
         stop = len(offsets)
         name = self._max_resource_attr

@@ -1,0 +1,148 @@
+"""Simulated time: trials are looked up in a blackbox instead of being executed, through the same engine as real ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from math import inf
+from typing import Any, Literal
+
+import anyio
+import msgspec
+
+from offbeat.arguments import explained
+from offbeat.describe import described
+from offbeat.errors import InvalidArgument, nearest
+from offbeat.protocols import Blackbox, BackendContext, BackendSession
+from offbeat.registry import load
+from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
+from offbeat_plugins.backends.simulation.faults import FaultProfile
+from offbeat_plugins.backends.simulation.past import Past
+from offbeat_plugins.backends.simulation.session import SimulatedSession, ThinkingTime, Timing
+
+
+@described
+@explained
+class SimulatedBackend:
+    """Replays the curves of a blackbox in simulated time, exactly and repeatably.
+
+    A run is a function of its arguments and seeds: it repeats bit by bit, also if it was killed at any event and resumed.
+    Signals of equal time come first-in-first-out. A trial whose configuration the blackbox does not know, whose curve is
+    malformed, or that is to run past the table's end fails and says why.
+
+    Args:
+        blackbox: name of a plugin in `offbeat.blackboxes` ("digits"), or an object, which has to be passed again on resume.
+        dataset: which data set of a blackbox given by name.
+        elapsed_time_attr: the objective that holds the seconds of training; None: the one that the blackbox names. It is
+            reported as time since the attempt's start.
+        max_resource_attr: entry of the configuration that says up to which resource level an attempt runs; None: to the
+            table's end. Give the scheduler's.
+        seed: which replicate of the blackbox all trials see; None: each trial its own, drawn by experiment seed and trial
+            and kept when it is resumed.
+        support_checkpointing: an attempt goes on behind the last level that its trial (or its donor) has reported; False:
+            it begins again and pays again.
+        delay_start: seconds from the command to the attempt's beginning.
+        delay_stop: until a stop or pause takes effect; reports until then arrive late.
+        delay_on_trial_result: until a report arrives.
+        delay_complete_after_final_report, delay_complete_after_stop: until the attempt's end is known.
+            All delays are 0 by default (Syne Tune 0.13 has 0.05 for each).
+        thinking_time: what a scheduler's computing costs, as a delay of the start that came of it: "free"; "measured": the
+            real seconds since the last signal, which makes a run unrepeatable; seconds; or a function of `StartTrial`.
+        faults: what goes wrong: "spot-5%", a `FaultProfile` or its fields; see there.
+        dollars_per_hour: price of a worker; reports then carry `st_worker_cost`.
+        falling_time: an elapsed time that falls fails the trial ("error") or is replaced by its "running-max".
+
+    Raises InvalidArgument, UnknownPlugin, MissingExtra.
+    """
+
+    time: Literal["real", "simulated"] = "simulated"
+
+    def __init__(
+        self,
+        blackbox: str | Blackbox,
+        *,
+        dataset: str | None = None,
+        elapsed_time_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        seed: int | None = None,
+        support_checkpointing: bool = True,
+        delay_start: float = 0.0,
+        delay_stop: float = 0.0,
+        delay_on_trial_result: float = 0.0,
+        delay_complete_after_final_report: float = 0.0,
+        delay_complete_after_stop: float = 0.0,
+        thinking_time: ThinkingTime = "free",
+        faults: str | Mapping[str, Any] | FaultProfile | None = None,
+        dollars_per_hour: float | None = None,
+        falling_time: FallingTime = "error",
+    ) -> None:
+        if isinstance(blackbox, str):
+            self.default_name = f"{blackbox}-{dataset}" if dataset is not None else blackbox
+            blackbox = blackbox_by_name(blackbox, dataset)
+        elif dataset is not None:
+            raise InvalidArgument(f"dataset={dataset!r} goes with a blackbox given by name; this one is an object.")
+        else:
+            self.default_name = "simulated"
+        self.blackbox = blackbox
+        self._reader = CurveReader(blackbox, elapsed_attr=elapsed_time_attr, falling_time=falling_time)
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < blackbox.seeds):
+            raise InvalidArgument(
+                f"seed={seed!r}: the blackbox has replicates 0 to {blackbox.seeds - 1}; None gives each trial its own."
+            )
+        self._seed = seed
+        self._timing = Timing(
+            _seconds("delay_start", delay_start),
+            _seconds("delay_stop", delay_stop),
+            _seconds("delay_on_trial_result", delay_on_trial_result),
+            _seconds("delay_complete_after_final_report", delay_complete_after_final_report),
+            _seconds("delay_complete_after_stop", delay_complete_after_stop),
+        )
+        if delay_on_trial_result > delay_complete_after_final_report:
+            raise InvalidArgument(
+                f"delay_on_trial_result={delay_on_trial_result!r} is longer than delay_complete_after_final_report="
+                f"{delay_complete_after_final_report!r}: a trial's last report would come after its end."
+            )
+        if isinstance(thinking_time, str):
+            if thinking_time not in ("free", "measured"):
+                hint = nearest(thinking_time, ("free", "measured"))
+                raise InvalidArgument(f"thinking_time={thinking_time!r} is not valid. {hint}")
+        elif not callable(thinking_time):
+            _seconds("thinking_time", thinking_time)
+        self._thinking_time = thinking_time
+        self._max_resource_attr = max_resource_attr
+        self._checkpoints = support_checkpointing
+        self.faults = FaultProfile.of(faults)
+        if dollars_per_hour is not None:
+            _seconds("dollars_per_hour", dollars_per_hour)
+        self._price = dollars_per_hour
+        self.recorded_arguments = {} if self.faults is None else {"faults": msgspec.to_builtins(self.faults)}
+
+    @asynccontextmanager
+    async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
+        """A session at `context.now`; the journal of earlier ones is read for checkpoints and the order of equal times."""
+        past = await anyio.to_thread.run_sync(lambda: Past.read(context.folder, checkpoints=self._checkpoints))
+        yield SimulatedSession(
+            self._reader,
+            past,
+            context.now,
+            timing=self._timing,
+            max_resource_attr=self._max_resource_attr,
+            seed=self._seed,
+            checkpoints=self._checkpoints,
+            thinking_time=self._thinking_time,
+            faults=self.faults,
+            dollars_per_hour=self._price,
+        )
+
+
+def blackbox_by_name(name: str, dataset: str | None = None) -> Blackbox:
+    """A blackbox plugin. Raises UnknownPlugin, or InvalidArgument for the data set, with the nearest name."""
+    make = load("offbeat.blackboxes", name)
+    blackbox: Blackbox = make() if dataset is None else make(dataset)
+    return blackbox
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+        raise InvalidArgument(f"{name}={value!r}: give a number, 0 or more.")
+    return float(value)

@@ -1,0 +1,87 @@
+"""F9: the wall clock jumps by days; no limit, no deadline and no decision notices."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from offbeat import StoppingCriterion, Tuner
+from offbeat.clock import ManualClock
+from offbeat.testing.scripted import ScriptedBackend
+
+DAY = 86_400.0
+
+
+class Jumping(ManualClock):
+    """Each look at the wall clock finds it up to a day off, to either side."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(start=random.Random(seed).random() * 1e6, wall=1.7e9)
+        self._dice = random.Random(seed)
+
+    def wall(self) -> float:
+        self.wall_time += self._dice.uniform(-DAY, DAY)
+        return self.wall_time
+
+
+def campaign(lab: Any, seeds: range) -> None:
+    stop = {"stop_criterion": StoppingCriterion(max_wallclock_time=25.0, max_num_trials_started=12)}
+    for kind in ("stopping", "promotion"):
+        lab.run(lab.tuner(lab.home / kind, lab.asha(kind), **stop))
+        expected = lab.digest(lab.home / kind)
+        for seed in seeds:
+            home = lab.home / f"{kind}-{seed}"
+            lab.run(lab.tuner(home, lab.asha(kind), clock=Jumping(seed), **stop))
+            assert lab.digest(home) == expected
+            assert sorted(e.at for e in lab.events(home)) == [e.at for e in lab.events(home)]
+
+
+def test_a_hundred_runs_under_a_jumping_wall_clock(lab: Any) -> None:
+    campaign(lab, range(50))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_a_thousand_runs_under_a_jumping_wall_clock(lab: Any) -> None:
+    campaign(lab, range(50, 550))
+
+
+def test_real_time_is_measured_on_the_clock_that_does_not_jump(lab: Any) -> None:
+    """A real-time run whose monotonic clock the test holds: the limit falls where that clock says, not before."""
+    import asyncio
+
+    clock = Jumping(1)
+    backend = type("Real", (ScriptedBackend,), {"time": "real"})(lambda s: iter(()))
+
+    async def main() -> None:
+        stop = StoppingCriterion(max_wallclock_time=0.02)
+        tuner = lab.tuner(
+            lab.home, lab.Toy(propose=lambda r, ledger: None), backend=backend, stop_criterion=stop, clock=clock
+        )
+        async with tuner.session() as session:
+            outcome = await session.wait()
+            assert outcome.outcome == "done"
+
+    asyncio.run(main())
+
+
+def test_experiment_time_goes_on_over_sessions_whatever_the_wall_clock_says(lab: Any) -> None:
+    from offbeat.errors import BackendFailed
+    from offbeat.testing.scripted import Hang, Report
+
+    def stuck(start: Any) -> Any:
+        return [Report({"epoch": 1, "loss": 1.0}, 5.0), Hang()]
+
+    with pytest.raises(BackendFailed):
+        lab.run(lab.tuner(lab.home, lab.Toy(limit=1), stuck, clock=Jumping(1)))
+    late = ManualClock(start=0.0, wall=0.0)
+    resumed = Tuner.resume(
+        "run", home=lab.home, scheduler=lab.Toy(limit=1), observers=[], clock=late,
+        trial_backend=ScriptedBackend(lambda s: [Report({"epoch": 2, "loss": 1.0}, 1.0)], adopts=False),
+    )  # fmt: skip
+    lab.run(resumed)
+    ats = [e.at for e in lab.events(lab.home)]
+    assert ats == sorted(ats)
+    assert ats[-1] == 6.0

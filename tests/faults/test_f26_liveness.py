@@ -1,0 +1,110 @@
+"""F26: at every turn of every run something is alive, an answer is awaited, or the session is closed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from offbeat import StoppingCriterion
+from offbeat.driver import Driver
+from offbeat.testing.scripted import End, Report
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Checks the invariant after each turn; counts the turns."""
+    original = Driver._after_turn
+    turns = {"count": 0}
+
+    def after(self: Driver, at: float) -> None:
+        original(self, at)
+        turns["count"] += 1
+        conductor = self.conductor
+        alive = conductor.ledger.slots
+        assert alive or self._asking.open or conductor.closed, "nothing will ever happen again"
+        free = conductor.state.limits.n_workers - len(alive)
+        runnable = conductor.closing is None and conductor.state.limits.asynchronous and not self._asking.open
+        if runnable and free and conductor.state.queue and not conductor._draining:
+            raise AssertionError("a trial waits beside a free worker")
+
+    monkeypatch.setattr(Driver, "_after_turn", after)
+    return turns
+
+
+def flaky(seed: int) -> Any:
+    """Trials that fail, are lost, or end early, at random but the same in each run."""
+
+    def script(start: Any) -> Any:
+        dice = random.Random(f"{seed}/{start.trial}/{start.attempt}")
+        for epoch in range(1, start.config.get("epochs", 9) + 1):
+            if dice.random() < 0.08:
+                yield End(dice.choice(["failed", "lost", "finished"]), "by chance", seconds=dice.random())
+                return
+            loss = float("nan") if dice.random() < 0.03 else dice.random()
+            yield Report({"loss": loss, "epoch": epoch}, dice.choice([0.0, 0.5, 1.0, 1.0]))
+
+    return script
+
+
+def campaign(lab: Any, watched: dict[str, int], seeds: range) -> None:
+    for seed in seeds:
+        dice = random.Random(seed)
+        scheduler = dice.choice(
+            [
+                lambda: lab.random_search(random_seed=seed),
+                lambda: lab.asha("stopping", random_seed=seed, brackets=dice.randrange(1, 3)),
+                lambda: lab.asha("promotion", random_seed=seed, rule=dice.choice(["paper", "quantile"])),
+            ]
+        )()
+        limits = dice.choice([{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}])
+        home = lab.home / str(seed)
+        outcome = lab.run(
+            lab.tuner(
+                home, scheduler, flaky(seed), stop_criterion=StoppingCriterion(**limits), n_workers=dice.randrange(1, 6),
+                max_retries=dice.randrange(3), asynchronous_scheduling=dice.random() < 0.7,
+                wait_trial_completion_when_stopping=dice.random() < 0.3,
+            )  # fmt: skip
+        )
+        assert outcome.outcome == "done"
+        lab.check_closed(home)
+    assert watched["count"] > 10 * len(seeds)
+
+
+def test_something_always_goes_on(lab: Any, watched: dict[str, int]) -> None:
+    campaign(lab, watched, range(40))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_something_always_goes_on_in_many_runs(lab: Any, watched: dict[str, int]) -> None:
+    campaign(lab, watched, range(40, 1000))
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_an_exhausted_space_ends_the_run(lab: Any, watched: dict[str, int], workers: int, together: bool) -> None:
+    """Five configurations, whatever the number of workers, also in batches that do not divide them."""
+    from offbeat.config_space import choice
+    from offbeat_plugins.schedulers.asha import ASHA
+    from offbeat_plugins.schedulers.random_search import RandomSearch
+
+    space = {"rate": choice([1, 2, 3, 4, 5]), "epochs": 9}
+    for i, scheduler in enumerate(
+        (
+            RandomSearch(space, "loss", random_seed=1),
+            ASHA(space, "loss", resource_attr="epoch", max_resource_attr="epochs", random_seed=1),
+            ASHA(space, "loss", resource_attr="epoch", max_resource_attr="epochs", random_seed=1, type="promotion"),
+        )
+    ):
+        script = lab.script(function=lambda c, e: {"loss": c["rate"] / e})
+        outcome = lab.run(
+            lab.tuner(
+                lab.home / str(i), scheduler, script, stop_criterion=None, n_workers=workers,
+                asynchronous_scheduling=not together,
+            )  # fmt: skip
+        )
+        assert "space exhausted" in outcome.reason
+        events = lab.events(lab.home / str(i))
+        assert sum(type(e).__name__ == "TrialStarted" and e.attempt == 0 for e in events) == 5

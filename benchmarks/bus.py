@@ -42,10 +42,10 @@ async def rate(events: Sequence[Event], observers: int) -> float:
     bus = Bus(read_back, failed)
     bus.begin(0)
     watching = [Counting() for _ in range(observers)]
-    await bus.open([(f"counting-{i}", one) for i, one in enumerate(watching)], None)  # type: ignore[arg-type]
+    bus.open([(f"counting-{i}", one) for i, one in enumerate(watching)])
     async with asyncio.TaskGroup() as group:
         for lane in bus.lanes:
-            group.create_task(bus.drain(lane))
+            group.create_task(bus.drain(lane, None))  # type: ignore[arg-type]
         began = time.perf_counter()
         for i, event in enumerate(events):
             bus.publish((event,))

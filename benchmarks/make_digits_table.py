@@ -8,12 +8,10 @@ included, so that whatever else the machine does meanwhile does not enter the ta
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from itertools import product
@@ -49,8 +47,13 @@ def train(config: Mapping[str, Any], seed: int, data: tuple[Any, ...]) -> tuple[
     return wrong, losses, seconds
 
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    if not ONE_THREAD.items() <= os.environ.items():  # read when NumPy is loaded, so that a new process is needed
+        sys.exit(subprocess.run([sys.executable, *sys.argv], env={**os.environ, **ONE_THREAD}, check=False).returncode)
+    parser = argparse.ArgumentParser(description="Train the shipped table and write it.")
     parser.add_argument("out", nargs="?", type=Path, default=DEFAULT_OUT)
     out: Path = parser.parse_args().out
     data = digits()

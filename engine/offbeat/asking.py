@@ -18,7 +18,7 @@ class Asking:
 
     Args:
         deadline: seconds after which an asynchronous proposal is cancelled and counts as failed.
-        elapsed: reads the experiment's clock; after_turn: called with it behind each answer that was awaited.
+        elapsed: reads the experiment's clock; after_turn: called behind each answer that was awaited.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Asking:
         watchdog: Watchdog,
         deadline: float,
         elapsed: Callable[[], float],
-        after_turn: Callable[[float], None],
+        after_turn: Callable[[], None],
     ) -> None:
         self._conductor = conductor
         self._watchdog = watchdog
@@ -43,9 +43,10 @@ class Asking:
         """Whether an answer has to be awaited."""
         return self._request is not None
 
-    def fill(self, at: float) -> None:
+    def fill(self) -> None:
         """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
-        while self._request is None and (request := self._conductor.next_request(at)) is not None:
+        # The clock is read for each: a proposal takes its time, and events never go back behind it.
+        while self._request is None and (request := self._conductor.next_request(self._elapsed())) is not None:
             self._ask(request)
 
     def _ask(self, request: ProposalRequest) -> None:
@@ -80,7 +81,7 @@ class Asking:
         assert request is not None
         assert pending is not None
         self._answered(request, await contained(pending, self._deadline))
-        self._after_turn(self._elapsed())
+        self._after_turn()
 
     async def in_background(self) -> None:
         """Awaits one answer after the other."""

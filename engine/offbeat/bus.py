@@ -8,12 +8,11 @@ costs an append and one wake-up a turn, however slow the observers are.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from operator import index
 from typing import Any, Final
 
-from offbeat.contained import Raised
+from offbeat.contained import Raised, told
 from offbeat.events import Event, PluginFailed, TrialResult
 from offbeat.lane import Lane
 from offbeat.protocols import ExperimentView, Recorded
@@ -141,10 +140,7 @@ class Bus:
     def _switch_off(self, lane: Lane, where: str, error: BaseException) -> None:
         lane.off = True
         self.lanes = tuple(other for other in self.lanes if other is not lane)
-        trace = "".join(traceback.format_exception(error))[-8000:]
-        self._failed(
-            PluginFailed(0.0, "offbeat.reporters", lane.name, where, f"{type(error).__name__}: {error}", trace)
-        )
+        self._failed(PluginFailed(0.0, "offbeat.reporters", lane.name, where, *told(error)))
 
     def close(self) -> None:
         """No further events: lanes and streams end once they have caught up."""

@@ -7,11 +7,11 @@ touches a file.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 from offbeat import events as ev
+from offbeat.contained import told
 from offbeat.decisions import Decision, Proposal
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures
 from offbeat.intake import Refusal, plain, short
@@ -160,8 +160,7 @@ class Conductor:
         self.fail(at, PluginFailed("stopping criterion", name, where, text))
 
     def _noted(self, at: float, group: str, name: str, where: str, error: BaseException) -> str:
-        text = f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))[-8000:]
+        text, trace = told(error)
         self._record(ev.PluginFailed(at, group, name, where, text, trace))
         return text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,20 @@ class Raised(NamedTuple):
     """In the place of an answer: what was raised instead (SystemExit and the like too)."""
 
     error: BaseException
+
+
+def told(error: BaseException) -> tuple[str, str]:
+    """(one line, traceback) of what a plugin raised, as a journal can hold them, even where its own text cannot be had."""
+    try:
+        text = str(error)
+    except Exception:  # its `__str__` may be as wrong as the rest
+        text = "its text cannot be had"
+    line = f"{type(error).__name__}: {text}"[:2000]
+    return _writable(line), _writable("".join(traceback.format_exception(error))[-8000:])
+
+
+def _writable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 async def _caught(awaitable: Awaitable[Any]) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import anyio
+from msgspec import structs
 
 from offbeat import events as ev
 from offbeat.asking import Asking
@@ -20,6 +21,7 @@ from offbeat.bus import Bus
 from offbeat.clock import Clock
 from offbeat.commits import Committer, Durability
 from offbeat.conductor import Conductor
+from offbeat.contained import told
 from offbeat.errors import BackendFailed, EngineBlocked
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
@@ -208,12 +210,12 @@ class Driver:
 
     def _begin(self) -> None:
         """The session's first turn: what the last one left behind, other limits, the first starts."""
-        conductor, session, at = self.conductor, self._session, self._base
+        conductor, session, at = self.conductor, self._session, self.elapsed
         assert session is not None
         self._opened = True
         conductor.open(at, self._host)
         for failure in self._early_failures:
-            conductor.note(failure)
+            conductor.note(structs.replace(failure, at=at))
         if self._limits is not None:
             conductor.change_limits(at, self._limits)
         if alive := conductor.alive():
@@ -223,7 +225,7 @@ class Driver:
             if self._hurry:
                 session.interrupt()
         conductor.tick(at)
-        self._after_turn(at)
+        self._after_turn()
 
     def stop(self, reason: str, *, hurry: bool = False) -> None:
         """Begins the end of the session from outside; with `hurry` trials get no grace. On the loop's thread only.
@@ -241,7 +243,7 @@ class Driver:
         self.conductor.close(at, "interrupted", reason)
         if hurry:
             self._session.interrupt()
-        self._after_turn(at)
+        self._after_turn()
 
     def interrupt(self) -> None:
         """Ends all trials at once; from any thread, for a loop that does not come back."""
@@ -253,35 +255,36 @@ class Driver:
 
     async def _pump(self) -> None:
         """Signals of a real backend, as they come."""
-        session, take_in, clock = self._session, self.conductor.signal, self._clock
+        session, take_in, time = self._session, self.conductor.signal, self._loop.time
         assert session is not None
-        breath = clock.monotonic()
+        breath = time()
         signals: Sequence[Signal]
-        while True:
+        while self._broken is None:
             if self._committer.congested:
                 await self._committer.relief()
-            if clock.monotonic() - breath > YIELD_AFTER:
+            if time() - breath > YIELD_AFTER:
                 await asyncio.sleep(0)
-                breath = clock.monotonic()
+                breath = time()
             try:
                 signals = session.receive_nowait()
                 if not signals:
                     signals = await session.receive()
-                    breath = clock.monotonic()
+                    breath = time()
             except Exception as error:  # a backend may be anybody's
-                signals = [BackendBroken(f"receiving its signals failed with {type(error).__name__}: {error}")]
+                self._broken = BackendBroken(f"receiving its signals failed with {told(error)[0]}")
+                signals = [self._broken]
             at = self.elapsed
             self._watchdog.where = f"observe of scheduler {self.spec.scheduler.name!r}"
             for signal in signals:
                 take_in(signal, at)
             self._watchdog.where = ""
-            self._after_turn(at)
+            self._after_turn()
 
     async def _simulate(self) -> None:
         """Signals of simulated time: one after the other, proposals awaited in place while the clock stands still."""
-        session, conductor, clock = self._session, self.conductor, self._clock
+        session, conductor, time = self._session, self.conductor, self._loop.time
         assert session is not None
-        breath = clock.monotonic()
+        breath = time()
         while not self._done.is_set():
             if self._asking.open:
                 await self._asking.wait()
@@ -295,10 +298,10 @@ class Driver:
             for signal in signals:
                 self._advance(getattr(signal, "at", None))
                 conductor.signal(signal, self._now)
-            self._after_turn(self._now)
-            if clock.monotonic() - breath > YIELD_AFTER:
+            self._after_turn()
+            if time() - breath > YIELD_AFTER:
                 await asyncio.sleep(0)
-                breath = clock.monotonic()
+                breath = time()
 
     def _advance(self, at: float | None) -> None:
         """Simulated time goes on, never back, and not past a limit without that being looked at."""
@@ -318,10 +321,10 @@ class Driver:
         self._now = max(self._now, limit)
         self.conductor.tick(self._now)
 
-    def _after_turn(self, at: float) -> None:
+    def _after_turn(self) -> None:
         """Free slots are filled; then the turn's events and commands go their ways."""
         conductor = self.conductor
-        self._asking.fill(at)
+        self._asking.fill()
         self._flush()
         if conductor.closed:
             self._done.set()
@@ -342,7 +345,7 @@ class Driver:
         try:
             self._session.submit(command)
         except Exception as error:  # a backend may be anybody's
-            text = f"{type(command).__name__} for trial {command.trial} failed with {type(error).__name__}: {error}"
+            text = f"{type(command).__name__} for trial {command.trial} failed with {told(error)[0]}"
             get_logger().error("the backend does not take a command", error=text, exc_info=error)
             self._broken = BackendBroken(text)
             # Not here: this may be the middle of a turn.
@@ -351,7 +354,7 @@ class Driver:
     def _backend_broke(self) -> None:
         if self._broken is not None and self._session is not None:
             self.conductor.signal(self._broken, self.elapsed)
-            self._after_turn(self.elapsed)
+            self._after_turn()
 
     # --- time
 
@@ -370,7 +373,7 @@ class Driver:
         self._timer = None
         at = self.elapsed
         self.conductor.tick(at)
-        self._after_turn(at)
+        self._after_turn()
 
     # --- what goes wrong outside the decisions
 
@@ -399,7 +402,7 @@ class Driver:
             return
         at = self.elapsed
         self.conductor.fail(at, error)
-        self._after_turn(at)
+        self._after_turn()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

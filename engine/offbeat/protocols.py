@@ -65,13 +65,14 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
         names = [metric] if isinstance(metric, str) else list(metric)
         if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
             raise InvalidArgument(f"metric={metric!r}: give one name, or several different ones.")
-        modes = [mode] * len(names) if isinstance(mode, str) else list(mode)
+        modes: list[Mode] = [mode] * len(names) if isinstance(mode, str) else list(mode)
         if len(modes) != len(names):
             raise InvalidArgument(f"mode={mode!r} has {len(modes)} entries for {len(names)} metrics {names!r}.")
         for one in modes:
             if one not in ("min", "max"):
                 raise InvalidArgument(f"mode={one!r} is not valid. {nearest(str(one), ('min', 'max'))}")
-        policies = nonfinite if isinstance(nonfinite, Mapping) else dict.fromkeys(names, nonfinite)
+        policies: Mapping[str, NonFinite]
+        policies = nonfinite if isinstance(nonfinite, Mapping) else {name: nonfinite for name in names}
         for name, policy in policies.items():
             if name not in names:
                 raise InvalidArgument(f"nonfinite names {name!r}, which is not a metric. {nearest(name, names)}")

@@ -6,6 +6,7 @@ from typing import Final
 
 from offbeat import events as ev
 from offbeat.budget import Usage
+from offbeat.contained import told
 from offbeat.errors import PluginFailed
 from offbeat.intake import Intake
 from offbeat.protocols import Scheduler
@@ -73,10 +74,9 @@ class State:
     def _observe(self, event: ev.Event) -> None:
         try:
             self.scheduler.observe(event, self.ledger)
-        except Exception as error:
+        except BaseException as error:  # SystemExit and the like are no reason to end the host
             where = f"observe({ev.wire_name(event)}), event {self.count - 1} of the journal read again"
-            text = f"{type(error).__name__}: {error}"
-            raise PluginFailed("scheduler", self.spec.scheduler.name, where, text) from error
+            raise PluginFailed("scheduler", self.spec.scheduler.name, where, told(error)[0]) from error
 
     def apply(self, event: ev.Event) -> None:
         """The engine's own part of the fold, for every event but results."""

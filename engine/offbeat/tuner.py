@@ -317,7 +317,7 @@ class Tuner:
 
         def fold(event: ev.Event) -> None:
             nonlocal last
-            last = event.at
+            last = max(last, event.at)
             state.fold(event)
 
         journal = Journal.open(self.folder, fold)

@@ -48,6 +48,7 @@ def check_decisions(event: ev.Event, decisions: Sequence[Decision], ledger: Ledg
     for one in decisions:
         if index(one.trial) not in ledger.trials:
             raise TypeError(f"observe({ev.wire_name(event)}) answered {short(one)} on a trial that does not exist")
+        one.why.encode()  # lone surrogates are no text that a journal could hold
 
 
 def decided(
@@ -115,6 +116,7 @@ def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
         raise TypeError(f"why={short(proposal.why)} has to be a text and tags={short(proposal.tags)} a dict")
     # Through JSON, so that the scheduler sees now what it will see when the journal is read again.
     tags = msgspec.json.decode(msgspec.json.encode(proposal.tags)) if proposal.tags else {}
+    proposal.why.encode()
     return until, proposal.why, tags
 
 

@@ -403,6 +403,47 @@ def test_resuming_twice_and_lost_attempts_run_again_as_the_next_attempt(lab: Any
     lab.check_closed(lab.home)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_time_never_falls_within_a_session_or_from_one_to_the_next(lab: Any, later: bool) -> None:
+    """A clock that has moved on whenever it is looked at: the times of events are in order all the same."""
+    from offbeat.clock import ManualClock
+
+    class Ticking(ManualClock):
+        def monotonic(self) -> float:
+            self.advance(0.25)
+            return self.now
+
+    class BadObserver:
+        def start(self) -> None:
+            raise ValueError
+
+        def handle(self, events: Any) -> None: ...
+
+    def propose(request: Any, ledger: Any) -> Any:
+        return Start(config={"rate": 0.5}) if len(ledger) < 8 else None
+
+    async def propose_later(request: Any, ledger: Any) -> Any:
+        await asyncio.sleep(0)
+        return propose(request, ledger)
+
+    def make() -> Any:
+        return lab.Toy(None, propose_later if later else propose)
+
+    def backend() -> Any:
+        return LoopBackend(good)
+
+    options = {"clock": Ticking(), "observers": [BadObserver()]}
+    lab.run(lab.tuner(lab.home, make(), backend=backend(), **options, stop_criterion=StoppingCriterion(max_num_trials_started=3)))
+    again = Tuner.resume(
+        "run", home=lab.home, trial_backend=backend(), scheduler=make(), clock=Ticking(), observers=[BadObserver()],
+        stop_criterion=StoppingCriterion(max_num_trials_started=6),
+    )  # fmt: skip
+    lab.run(again)
+    ats = [event.at for event in lab.events(lab.home)]
+    assert ats == sorted(ats)
+    assert len(set(ats)) > 5
+
+
 def test_end_is_imported_for_scripts(lab: Any) -> None:
     outcome = lab.run(
         lab.tuner(lab.home, lab.Toy(limit=4), lambda s: [Report({"epoch": 1, "loss": 1.0}), End("failed", "exit status 1")])

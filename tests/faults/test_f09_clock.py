@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat.clock import ManualClock
-from offbeat.testing.scripted import ScriptedBackend
+from offbeat.driver import Driver
+from offbeat.testing.scripted import ScriptedBackend, ScriptedSession
 
 DAY = 86_400.0
 
@@ -48,23 +50,45 @@ def test_a_thousand_runs_under_a_jumping_wall_clock(lab: Any) -> None:
     campaign(lab, range(50, 550))
 
 
-def test_real_time_is_measured_on_the_clock_that_does_not_jump(lab: Any) -> None:
-    """A real-time run whose monotonic clock the test holds: the limit falls where that clock says, not before."""
-    import asyncio
-
+def test_real_time_is_measured_on_the_clock_that_does_not_jump(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test holds the monotonic clock: the limit falls when that clock says so, however often the loop's timer fires."""
     clock = Jumping(1)
+    fired = 0
+    original = Driver._time_is_up
+
+    def time_is_up(self: Driver) -> None:
+        nonlocal fired
+        fired += 1
+        if fired == 5:
+            clock.advance(0.02)
+        assert not self.conductor.closed
+        original(self)
+
+    monkeypatch.setattr(Driver, "_time_is_up", time_is_up)
+
+    async def for_ever(self: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ScriptedSession, "receive", for_ever)
+    monkeypatch.setattr(ScriptedSession, "submit", lambda self, command: None)
     backend = type("Real", (ScriptedBackend,), {"time": "real"})(lambda s: iter(()))
+    stop = StoppingCriterion(max_wallclock_time=0.01)
+    settings = {"stop_criterion": stop, "clock": clock, "wait_trial_completion_when_stopping": False}
 
     async def main() -> None:
-        stop = StoppingCriterion(max_wallclock_time=0.02)
-        tuner = lab.tuner(
-            lab.home, lab.Toy(propose=lambda r, ledger: None), backend=backend, stop_criterion=stop, clock=clock
-        )
-        async with tuner.session() as session:
-            outcome = await session.wait()
-            assert outcome.outcome == "done"
+        async with lab.tuner(lab.home, lab.Toy(), backend=backend, **settings).session() as session:
+            async for recorded in session.events(start=0):
+                assert recorded.event.at in (0.0, 0.02)
+                if type(recorded.event).__name__ == "TrialStarted" and recorded.event.trial == 3:
+                    break
+            while fired < 5:
+                await asyncio.sleep(0)
+            assert session._driver.conductor.closing[0] == "done"
+            session._driver.conductor.abandon(session.elapsed, "the test's backend ends nothing")
+            session._driver._after_turn()
 
     asyncio.run(main())
+    lab.check_closed(lab.home)
 
 
 def test_experiment_time_goes_on_over_sessions_whatever_the_wall_clock_says(lab: Any) -> None:

@@ -18,8 +18,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     original = Driver._after_turn
     turns = {"count": 0}
 
-    def after(self: Driver, at: float) -> None:
-        original(self, at)
+    def after(self: Driver) -> None:
+        original(self)
         turns["count"] += 1
         conductor = self.conductor
         alive = conductor.ledger.slots

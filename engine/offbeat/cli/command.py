@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from offbeat.cli import demo, doctor, explain, look, plugins, resume, run, status
+from offbeat.cli import demo, doctor, explain, look, plugins, resume, run, sim, status
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, resume, status, look, explain, plugins, doctor)
+_FAMILIES: Final = (demo, run, sim, resume, status, look, explain, plugins, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -72,6 +72,7 @@ class LocalBackend:
         _check_seconds("max_trial_time", max_trial_time)
         _check_seconds("max_silence", max_silence)
         self.entry_point = _existing_file(entry_point)
+        self.default_name = self.entry_point.stem
         self.delete_checkpoints = delete_checkpoints
         #: What a resumed session is built with, wherever it is started.
         self.recorded_arguments = {"entry_point": str(self.entry_point)}

@@ -13,7 +13,7 @@ import msgspec
 from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
-from offbeat.protocols import Blackbox, BackendContext, BackendSession
+from offbeat.protocols import BackendContext, BackendSession, Blackbox
 from offbeat.registry import load
 from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
 from offbeat_plugins.backends.simulation.faults import FaultProfile
@@ -48,7 +48,7 @@ class SimulatedBackend:
             All delays are 0 by default (Syne Tune 0.13 has 0.05 for each).
         thinking_time: what a scheduler's computing costs, as a delay of the start that came of it: "free"; "measured": the
             real seconds since the last signal, which makes a run unrepeatable; seconds; or a function of `StartTrial`.
-        faults: what goes wrong: "spot-5%", a `FaultProfile` or its fields; see there.
+        faults: what goes wrong: "spot-5%", a `FaultProfile` or its fields; see there. fault_seed: in place of its seed.
         dollars_per_hour: price of a worker; reports then carry `st_worker_cost`.
         falling_time: an elapsed time that falls fails the trial ("error") or is replaced by its "running-max".
 
@@ -73,6 +73,7 @@ class SimulatedBackend:
         delay_complete_after_stop: float = 0.0,
         thinking_time: ThinkingTime = "free",
         faults: str | Mapping[str, Any] | FaultProfile | None = None,
+        fault_seed: int | None = None,
         dollars_per_hour: float | None = None,
         falling_time: FallingTime = "error",
     ) -> None:
@@ -102,16 +103,15 @@ class SimulatedBackend:
                 f"delay_on_trial_result={delay_on_trial_result!r} is longer than delay_complete_after_final_report="
                 f"{delay_complete_after_final_report!r}: a trial's last report would come after its end."
             )
-        if isinstance(thinking_time, str):
-            if thinking_time not in ("free", "measured"):
-                hint = nearest(thinking_time, ("free", "measured"))
-                raise InvalidArgument(f"thinking_time={thinking_time!r} is not valid. {hint}")
-        elif not callable(thinking_time):
+        self._thinking_time: ThinkingTime = thinking_time
+        if isinstance(thinking_time, str) and thinking_time not in ("free", "measured"):
+            hint = nearest(str(thinking_time), ("free", "measured"))
+            raise InvalidArgument(f"thinking_time={thinking_time!r} is not valid. {hint}")
+        if not isinstance(thinking_time, str) and not callable(thinking_time):
             _seconds("thinking_time", thinking_time)
-        self._thinking_time = thinking_time
         self._max_resource_attr = max_resource_attr
         self._checkpoints = support_checkpointing
-        self.faults = FaultProfile.of(faults)
+        self.faults = FaultProfile.of(faults, fault_seed)
         if dollars_per_hour is not None:
             _seconds("dollars_per_hour", dollars_per_hour)
         self._price = dollars_per_hour

@@ -41,7 +41,7 @@ def config_space() -> dict[str, Any]:
 def digits(dataset: str | None = None) -> Any:
     """The blackbox: `val_error` (share of 540 images), `val_loss` (nats), `elapsed` (seconds on one core, cumulative).
 
-    A training that diverges has NaN as its loss. Raises InvalidArgument for another data set than "digits".
+    Raises InvalidArgument for another data set than "digits".
     """
     if dataset not in (None, DATASET):
         raise InvalidArgument(f"There is no data set {dataset!r} in this table. {nearest(str(dataset), [DATASET])}")

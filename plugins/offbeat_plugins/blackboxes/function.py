@@ -47,11 +47,11 @@ class FunctionBlackbox:
         self.levels = tuple(range(1, levels + 1)) if isinstance(levels, int) else tuple(levels)
         if not self.levels:
             raise InvalidArgument(f"levels={levels!r}: give one level at least.")
-        self.objectives: Mapping[str, Mode | None] = (
-            dict(objectives) if isinstance(objectives, Mapping) else dict.fromkeys(objectives)
-        )
-        if elapsed_attr is not None and elapsed_attr not in self.objectives:
-            self.objectives = {**self.objectives, elapsed_attr: None}
+        names: dict[str, Mode | None] = {}
+        names.update(objectives if isinstance(objectives, Mapping) else dict.fromkeys(objectives))
+        if elapsed_attr is not None:
+            names.setdefault(elapsed_attr, None)
+        self.objectives: Mapping[str, Mode | None] = names
         self.elapsed_attr = elapsed_attr
         self.resource_attr = resource_attr
         self.seeds = seeds
@@ -66,7 +66,9 @@ class FunctionBlackbox:
         for level in self.levels:
             point = self._function(config, level, seed)
             if not isinstance(point, Mapping):
-                raise InvalidArgument(f"the function answered {point!r} at level {level}, not a mapping from objectives to numbers")
+                raise InvalidArgument(
+                    f"the function answered {point!r} at level {level}, not a mapping from objectives to numbers"
+                )
             for name, column in columns.items():
                 if name not in point:
                     raise InvalidArgument(f"the function answered no {name!r} at level {level}. {nearest(name, point)}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
-from offbeat.space.constructors import loguniform, lograndint, randint, uniform
+from offbeat.space.constructors import lograndint, loguniform, randint, uniform
 from offbeat.space.domain import Domain
 
 SLOPE: Final = 1e-6
@@ -89,7 +89,9 @@ class OnnxBlackbox:
         codes = np.full((len(configs) * n, 1), self._code, np.int32)
         (answers,) = self._session.run(None, {"x_cat": codes, "x_cont": queries.reshape(len(configs) * n, -1)})
         if answers.shape != (len(configs) * n, len(self.objectives)):
-            raise InvalidArgument(f"The network answers {answers.shape[1:]} numbers for {len(self.objectives)} outputs.")
+            raise InvalidArgument(
+                f"The network answers {answers.shape[1:]} numbers for {len(self.objectives)} outputs."
+            )
         found = answers.reshape(len(configs), n, -1).astype(np.float64)
         return [self._named(one) for one in found]
 
@@ -127,12 +129,14 @@ def _domain(entry: Mapping[str, Any]) -> Domain:
         return (lograndint if log else randint)(int(lower), int(upper))
     if entry["type"] == "uniform_float":
         return (loguniform if log else uniform)(float(lower), float(upper))
-    raise InvalidArgument(f"{entry['name']!r} is of type {entry['type']!r}; only uniform_int and uniform_float are read.")
+    raise InvalidArgument(
+        f"{entry['name']!r} is of type {entry['type']!r}; only uniform_int and uniform_float are read."
+    )
 
 
 def _session(path: Path) -> Any:
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-not-found, unused-ignore]  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingExtra("An ONNX surrogate", "blackbox") from None
     if not path.is_file():

@@ -43,9 +43,9 @@ class RenamedBlackbox:
         self._blackbox, self._new = blackbox, new
         self.space, self.levels, self.seeds = blackbox.space, blackbox.levels, blackbox.seeds
         self.resource_attr = resource_attr or blackbox.resource_attr
-        self.objectives: Mapping[str, Mode | None] = {
-            new[name]: (modes or {}).get(new[name], mode) for name, mode in blackbox.objectives.items()
-        }
+        declared: dict[str, Mode | None] = {new[name]: mode for name, mode in blackbox.objectives.items()}
+        declared.update(modes or {})
+        self.objectives: Mapping[str, Mode | None] = declared
         elapsed = blackbox.elapsed_attr
         self.elapsed_attr = None if elapsed is None else new[elapsed]
 

@@ -139,9 +139,9 @@ class TabularBlackbox:
             straight, bent = _unevenness(np.array(known, float), codes), _unevenness(logs, codes)
             if bent < straight and value > 0:
                 own = np.interp(np.log(value), logs, codes)
-                return np.abs(np.interp(np.log(np.array(recorded, float)), logs, codes) - own)
+                return np.asarray(np.abs(np.interp(np.log(np.array(recorded, float)), logs, codes) - own))
         own = np.interp(value, known, codes)
-        return np.abs(np.interp(np.array(recorded, float), known, codes) - own)
+        return np.asarray(np.abs(np.interp(np.array(recorded, float), known, codes) - own))
 
 
 def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -151,7 +151,9 @@ def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _task(table: NDArray[Any], tasks: Sequence[str], dataset: str | None) -> NDArray[Any]:
     if table.ndim != 5 or table.shape[0] != len(tasks):
-        raise InvalidArgument(f"values has shape {table.shape}; five axes are needed, the first with {len(tasks)} tasks.")
+        raise InvalidArgument(
+            f"values has shape {table.shape}; five axes are needed, the first with {len(tasks)} tasks."
+        )
     if dataset is None and len(tasks) > 1:
         raise InvalidArgument(f"dataset= is needed, one of {', '.join(map(repr, tasks))}.")
     name = tasks[0] if dataset is None else dataset

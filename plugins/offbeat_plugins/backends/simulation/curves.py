@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, NamedTuple
 
 from offbeat.errors import InvalidArgument, nearest
@@ -134,7 +134,7 @@ def checked_levels(levels: Any) -> list[int]:
     plain = getattr(levels, "tolist", None)
     found = plain() if plain is not None else list(levels)
     whole = all(isinstance(one, int) and not isinstance(one, bool) for one in found)
-    if not found or not whole or found[0] < 1 or any(b <= a for a, b in zip(found, found[1:], strict=False)):
+    if not found or not whole or found[0] < 1 or any(b <= a for a, b in pairwise(found)):
         raise InvalidArgument(f"levels={found!r}: give increasing whole numbers from 1 up.")
     return found
 
@@ -153,7 +153,7 @@ def _elapsed_name(blackbox: Blackbox, wanted: str | None) -> str:
 
 def _total(column: list[Any]) -> float:
     try:
-        return sum(column)
+        return float(sum(column))
     except TypeError:
         wrong = next((one for one in column if not isinstance(one, int | float)), None)
         raise InvalidArgument(f"a curve holds {wrong!r}; each level has one number") from None

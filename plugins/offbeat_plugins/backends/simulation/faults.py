@@ -24,11 +24,14 @@ NAMES: Final[Mapping[str, str]] = {
 _PART: Final = re.compile(r"([a-z]+)-(\d+(?:\.\d+)?)%")
 
 
+Kind = Literal["crash", "hang", "preemption"]
+
+
 class Strike(NamedTuple):
     """What befalls an attempt, so many seconds after its beginning."""
 
     seconds: float
-    what: Literal["crash", "hang", "preemption"]
+    what: Kind
 
 
 class FaultProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +99,10 @@ class FaultProfile(msgspec.Struct, frozen=True, kw_only=True):
             return None
         drawn = _uniforms(self.seed, "fault", start.trial, start.attempt)
         # Rounded, so that a last digit in which mathematical libraries differ does not count.
+        kinds: tuple[Kind, ...] = ("crash", "hang", "preemption")
         strikes = [
             Strike(round(-log1p(-u) * 3600 / rate, 6), what)
-            for u, rate, what in zip(drawn, rates, ("crash", "hang", "preemption"), strict=True)
+            for u, rate, what in zip(drawn, rates, kinds, strict=True)
             if rate > 0
         ]
         return min(strikes)

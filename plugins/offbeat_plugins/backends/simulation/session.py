@@ -211,7 +211,7 @@ class SimulatedSession:
         if self._checkpoints and (origin := start.trial if start.resume else start.donor) is not None:
             other = self._alive.get(origin)
             base = self._points.get(origin, 0) if other is None else other.base + other.seq
-        run, pending, fate = self._begin(start, self.now + self._thought(start), base)
+        _, pending, fate = self._begin(start, self.now + self._thought(start), base)
         self._push(*pending)
         if fate is not None:
             self._push(*fate)
@@ -284,7 +284,7 @@ class SimulatedSession:
             columns = [column[base + done :] for column in columns]
             extra = [column[done:] for column in extra]
         # Dictionaries are made one at a time, as they are sent, and without a turn of the interpreter.
-        run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, *extra, strict=False)))  # type: ignore[arg-type]
+        run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, *extra, strict=False)))
 
     def _fault(self, run: Run, start: StartTrial, begin: float) -> tuple[float, Run, int] | None:
         assert self._faults is not None

@@ -182,12 +182,14 @@ class Game:
         self.conductor.signal(one, self.now)
         self.turn()
 
-    def report(self, trial: int, epoch: int, *, seq: int | None = None, attempt: int | None = None, **metrics: Any) -> None:
+    def report(
+        self, trial: int, epoch: int, *, seq: int | None = None, attempt: int | None = None, **metrics: Any
+    ) -> None:
         from offbeat.signals import Reported
         from offbeat.trial import TrialId
 
         record = self.ledger[TrialId(trial)]
-        values = {"epoch": epoch, **({"loss": 1.0} if not metrics else metrics)}
+        values = {"epoch": epoch, **(metrics or {"loss": 1.0})}
         number = record.next_seq if seq is None else seq
         self.signal(Reported(record.id, record.attempt if attempt is None else attempt, number, values))
 

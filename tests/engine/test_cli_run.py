@@ -172,6 +172,7 @@ def test_wrong_command_line(offbeat: Answer, argv: list[str], expected: str) -> 
 def test_spaces_from_text_and_files(place: Path) -> None:
     uniform = {"domain": "uniform", "lower": 0, "upper": 1}
     assert space_entry("x=uniform(0, 1)") == {"x": uniform}
+    assert space_entry('act=choice("a", "b")') == {"act": {"domain": "choice", "values": ["a", "b"]}}
     assert space_entry('act=choice(["a b", "c=(d)"])') == {"act": {"domain": "choice", "values": ["a b", "c=(d)"]}}
     assert space_entry("epochs=27") == {"epochs": 27}
     assert space_entry("flag=true") == {"flag": True}

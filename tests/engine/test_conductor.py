@@ -433,10 +433,13 @@ def test_fewer_workers_let_those_beyond_end_and_start_none(lab: Any) -> None:
 
 def test_an_open_request_of_stricter_limits_is_not_answered_under_wider_ones(lab: Any) -> None:
     """Died between a request that might not start anything and its answer; resumed with a higher limit."""
+
     def never(request: Any, ledger: Any) -> Any:
         raise RuntimeError
 
-    game = lab.Game(lab.Toy(answering(t0=[Pause(TrialId(0))])), StoppingCriterion(max_num_trials_started=1), n_workers=1)
+    game = lab.Game(
+        lab.Toy(answering(t0=[Pause(TrialId(0))])), StoppingCriterion(max_num_trials_started=1), n_workers=1
+    )
     game.begin()
     game.report(0, 1)
     game.conductor.scheduler._propose = never
@@ -533,7 +536,9 @@ def test_what_observe_raises_when_a_journal_is_read_again_names_plugin_and_event
         raise ValueError("mended wrongly")
 
     past = lab.Game(lab.Toy()).begin().events
-    with pytest.raises(PluginFailed, match=r"'toy' failed in observe\(suggested\), event 2 of the journal.*mended wrongly"):
+    with pytest.raises(
+        PluginFailed, match=r"'toy' failed in observe\(suggested\), event 2 of the journal.*mended wrongly"
+    ):
         lab.Game(lab.Toy(observe), past=past)
 
 

@@ -280,7 +280,7 @@ def test_a_proposal_that_always_hangs_ends_the_session(lab: Any) -> None:
     async def propose(request: Any, ledger: Any) -> Any:
         await asyncio.sleep(3600)
 
-    with pytest.raises(PluginFailed, match="no answer within 0.01 s"):
+    with pytest.raises(PluginFailed, match=r"no answer within 0.01 s"):
         lab.run(lab.tuner(lab.home, lab.Toy(None, propose), backend=LoopBackend(good), proposal_deadline=0.01))
     lab.check_closed(lab.home)
 
@@ -325,9 +325,7 @@ def test_a_second_engine_is_refused_at_once_and_told_who_holds_it(lab: Any) -> N
                 await lab.tuner(lab.home, lab.Toy(), backend=LoopBackend()).arun()
             other = type("LoopBackend", (LoopBackend,), {"__module__": LoopBackend.__module__})()
             with pytest.raises(ExperimentLocked, match="being run by"):
-                await Tuner.resume(
-                    "run", home=lab.home, trial_backend=other, scheduler=lab.Toy(), observers=[]
-                ).arun()
+                await Tuner.resume("run", home=lab.home, trial_backend=other, scheduler=lab.Toy(), observers=[]).arun()
 
     asyncio.run(main())
     lab.check_closed(lab.home)
@@ -433,7 +431,11 @@ def test_time_never_falls_within_a_session_or_from_one_to_the_next(lab: Any, lat
         return LoopBackend(good)
 
     options = {"clock": Ticking(), "observers": [BadObserver()]}
-    lab.run(lab.tuner(lab.home, make(), backend=backend(), **options, stop_criterion=StoppingCriterion(max_num_trials_started=3)))
+    lab.run(
+        lab.tuner(
+            lab.home, make(), backend=backend(), **options, stop_criterion=StoppingCriterion(max_num_trials_started=3)
+        )
+    )
     again = Tuner.resume(
         "run", home=lab.home, trial_backend=backend(), scheduler=make(), clock=Ticking(), observers=[BadObserver()],
         stop_criterion=StoppingCriterion(max_num_trials_started=6),
@@ -446,6 +448,8 @@ def test_time_never_falls_within_a_session_or_from_one_to_the_next(lab: Any, lat
 
 def test_end_is_imported_for_scripts(lab: Any) -> None:
     outcome = lab.run(
-        lab.tuner(lab.home, lab.Toy(limit=4), lambda s: [Report({"epoch": 1, "loss": 1.0}), End("failed", "exit status 1")])
+        lab.tuner(
+            lab.home, lab.Toy(limit=4), lambda s: [Report({"epoch": 1, "loss": 1.0}), End("failed", "exit status 1")]
+        )
     )
     assert outcome.outcome == "done"

@@ -97,7 +97,7 @@ def test_a_plugin_that_never_gives_the_loop_back_does_not_hold_the_caller(
     backend = Real(lambda s: [Hang()])
     tuner = lab.tuner(lab.home, lab.Toy(stuck), backend=backend, blocked_after=0.1, grace=0.0)
     try:
-        with pytest.raises(EngineBlocked, match="release.wait"):
+        with pytest.raises(EngineBlocked, match=r"release.wait"):
             tuner.run()
         assert "test_foreground.py" in (lab.home / "run" / "blocked.txt").read_text()
     finally:

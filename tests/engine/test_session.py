@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,6 +18,8 @@ from offbeat.errors import InvalidArgument, PluginFailed
 from offbeat.signals import Ended, Reported, StartTrial, StopTrial
 from offbeat.testing.scripted import Hang, Report, ScriptedBackend
 from offbeat.tuner import Tuner
+
+FILES = Path("/proc/self/fd")
 
 
 class Patient:
@@ -79,12 +81,10 @@ class Patient:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Threads and open files are the same after as before."""
-    threads, files = set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
+    threads, files = set(threading.enumerate()), list(FILES.iterdir())
     yield
     assert set(threading.enumerate()) <= threads
-    assert len(os.listdir("/proc/self/fd")) <= len(files), [
-        os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")
-    ]
+    assert len(list(FILES.iterdir())) <= len(files)
 
 
 async def no_tasks() -> None:
@@ -177,7 +177,7 @@ def test_cancelled_after_any_number_of_passes_of_the_loop_nothing_is_left(lab: A
 def test_a_timeout_is_a_timeout(lab: Any) -> None:
     async def main() -> None:
         backend = Patient()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012
             async with asyncio.timeout(None) as timeout:
                 backend.on_start = lambda: timeout.reschedule(0.0)
                 await endless(lab, backend).arun()
@@ -217,7 +217,7 @@ def test_a_failing_task_beside_it_cancels_it_and_its_error_comes_through(lab: An
             await backend.started.wait()
             raise ValueError("mine")
 
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
             async with anyio.create_task_group() as group:
                 group.start_soon(failing)
                 await endless(lab, backend).arun()
@@ -247,7 +247,7 @@ def test_the_body_s_error_is_not_hidden_by_the_session_s(lab: Any) -> None:
 
     async def main() -> None:
         backend = Patient()
-        with pytest.raises(ValueError, match="mine"):
+        with pytest.raises(ValueError, match="mine"):  # noqa: PT012
             async with lab.tuner(lab.home, lab.Toy(observe), backend=backend).session():
                 await backend.started.wait()
                 raise ValueError("mine")
@@ -265,7 +265,7 @@ def test_what_the_session_fails_with_is_raised_by_wait_and_on_leaving(lab: Any) 
         with pytest.raises(PluginFailed, match="theirs"):
             async with lab.tuner(lab.home, lab.Toy(observe), backend=Patient()).session() as session:
                 await session.wait()
-        with pytest.raises(PluginFailed, match="theirs"):
+        with pytest.raises(PluginFailed, match="theirs"):  # noqa: PT012
             async with lab.tuner(lab.home, lab.Toy(observe), backend=Patient(), name="b").session() as session:
                 async for _ in session.events():
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -55,15 +56,15 @@ def run_through_crash(
 ) -> None:  # fmt: skip
     with monkeypatch.context() as patch:
         crashing(patch, at, how)
-        try:
+        with contextlib.suppress(Crash):
             lab.run(lab.tuner(home, make(), script, **options))
-        except Crash:
-            pass
     found = lab.events(home) if (home / "run").exists() else []
     if not found:
         lab.run(lab.tuner(home, make(), script, **options))
     elif type(found[-1]).__name__ != "ExperimentClosed":
-        lab.run(Tuner.resume("run", home=home, trial_backend=ScriptedBackend(script), observers=[], durability="commit"))
+        lab.run(
+            Tuner.resume("run", home=home, trial_backend=ScriptedBackend(script), observers=[], durability="commit")
+        )
 
 
 def writes(lab: Any, monkeypatch: pytest.MonkeyPatch, home: Path, make: Any, script: Any, options: Any) -> int:

@@ -58,7 +58,9 @@ def sequence(lab: Any, build: Any, seed: int) -> None:
         trial = dice.choice(sorted(alive))
         start, seq, epoch = alive[trial]
         if epoch is None or epoch >= 9 or dice.random() < 0.05:
-            how = "ended" if epoch is None else "finished" if epoch >= 9 else dice.choice(["failed", "lost", "finished"])
+            how = (
+                "ended" if epoch is None else "finished" if epoch >= 9 else dice.choice(["failed", "lost", "finished"])
+            )
             del alive[trial]
             game.signal(Ended(trial, start.attempt, how))  # type: ignore[arg-type]
         else:

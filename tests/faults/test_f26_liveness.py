@@ -48,26 +48,30 @@ def flaky(seed: int) -> Any:
     return script
 
 
+def some_tuner(lab: Any, home: Any, seed: int) -> Any:
+    dice = random.Random(seed)
+    kind = dice.choice(["random", "stopping", "promotion"])
+    options: dict[str, Any] = {"random_seed": seed}
+    if kind != "random":
+        options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
+    return lab.tuner(
+        home,
+        lab.random_search(**options) if kind == "random" else lab.asha(kind, **options),
+        flaky(seed),
+        stop_criterion=StoppingCriterion(
+            **dice.choice([{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}])
+        ),
+        n_workers=dice.randrange(1, 6),
+        max_retries=dice.randrange(3),
+        asynchronous_scheduling=dice.random() < 0.7,
+        wait_trial_completion_when_stopping=dice.random() < 0.3,
+    )
+
+
 def campaign(lab: Any, watched: dict[str, int], seeds: range) -> None:
     for seed in seeds:
-        dice = random.Random(seed)
-        scheduler = dice.choice(
-            [
-                lambda: lab.random_search(random_seed=seed),
-                lambda: lab.asha("stopping", random_seed=seed, brackets=dice.randrange(1, 3)),
-                lambda: lab.asha("promotion", random_seed=seed, rule=dice.choice(["paper", "quantile"])),
-            ]
-        )()
-        limits = dice.choice([{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}])
         home = lab.home / str(seed)
-        outcome = lab.run(
-            lab.tuner(
-                home, scheduler, flaky(seed), stop_criterion=StoppingCriterion(**limits), n_workers=dice.randrange(1, 6),
-                max_retries=dice.randrange(3), asynchronous_scheduling=dice.random() < 0.7,
-                wait_trial_completion_when_stopping=dice.random() < 0.3,
-            )  # fmt: skip
-        )
-        assert outcome.outcome == "done"
+        assert lab.run(some_tuner(lab, home, seed)).outcome == "done"
         lab.check_closed(home)
     assert watched["count"] > 10 * len(seeds)
 
@@ -101,9 +105,13 @@ def test_an_exhausted_space_ends_the_run(lab: Any, watched: dict[str, int], work
         script = lab.script(function=lambda c, e: {"loss": c["rate"] / e})
         outcome = lab.run(
             lab.tuner(
-                lab.home / str(i), scheduler, script, stop_criterion=None, n_workers=workers,
+                lab.home / str(i),
+                scheduler,
+                script,
+                stop_criterion=None,
+                n_workers=workers,
                 asynchronous_scheduling=not together,
-            )  # fmt: skip
+            )
         )
         assert "space exhausted" in outcome.reason
         events = lab.events(lab.home / str(i))

@@ -558,6 +558,107 @@ def test_time_never_goes_back_and_reports_are_counted(
         assert all(one == list(range(1, len(one) + 1)) for one in levels.values())
 
 
+def by_hand(script: Sequence[Step], times: Sequence[Sequence[float]], *, checkpoints: bool) -> list[Any]:
+    """What must come, by the plainest means: all of an attempt's signals listed at its start, struck out at a stop."""
+    now, due, found = 0.0, list[Any](), list[Any]()
+    attempts: dict[int, int] = {}
+    level: dict[int, int] = {}
+
+    def take() -> None:
+        nonlocal now
+        if due:
+            first = min(due, key=lambda entry: entry[0])
+            due.remove(first)
+            found.append(first)
+            now, trial, _, what = first
+            if isinstance(what, int):
+                level[trial] = what
+
+    for what, trial in script:
+        alive = any(entry[1] == trial for entry in due)
+        if what == "take":
+            take()
+        elif (what == "start" and trial not in attempts) or (what == "resume" and trial in attempts and not alive):
+            attempts[trial] = attempts.get(trial, -1) + 1
+            done = level.get(trial, 0) if checkpoints else 0
+            paid = times[trial][done - 1] if done else 0.0
+            row = [(now + (t - paid), trial, attempts[trial], n + 1) for n, t in enumerate(times[trial])][done:]
+            due += [*row, (row[-1][0] if row else now, trial, attempts[trial], "finished")]
+        elif what in ("stop", "pause") and alive and not any(e[1] == trial and e[3] == "ended" for e in due):
+            due[:] = [entry for entry in due if entry[1] != trial]
+            due.append((now, trial, attempts[trial], "ended"))
+    while due:
+        take()
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(script=steps, checkpoints=st.booleans())
+def test_it_does_what_the_plainest_simulator_does(
+    tmp_path_factory: pytest.TempPathFactory, script: Any, checkpoints: bool
+) -> None:
+    paces = [math.sqrt(n) for n in (2, 3, 5, 7, 11, 13)]  # so that no two trials meet
+
+    async def play() -> list[Any]:
+        attempts: dict[int, int] = {}
+        found: list[Any] = []
+        box = blackbox(lambda lr: [n * paces[round(lr * 10)] for n in range(1, 41)], 40)
+        backend = SimulatedBackend(box, support_checkpointing=checkpoints)
+        async with opened(backend, tmp_path_factory.getbasetemp()) as session:
+            for what, trial in script:
+                if what == "take":
+                    if (signal := session.next_signal()) is not None:
+                        found.append(signal)
+                elif (what == "start" and trial not in attempts) or (
+                    what == "resume" and trial in attempts and trial not in session._alive
+                ):
+                    attempts[trial] = attempts.get(trial, -1) + 1
+                    session.submit(start(trial, attempts[trial], resume=attempts[trial] > 0, lr=trial / 10))
+                elif what in ("stop", "pause") and trial in attempts:
+                    session.submit((StopTrial if what == "stop" else PauseTrial)(TrialId(trial), attempts[trial]))
+            found += drain(session)
+        return found
+
+    expected = by_hand(script, [[n * pace for n in range(1, 41)] for pace in paces], checkpoints=checkpoints)
+    found = [(short(s)[0], s.trial, s.attempt, short(s)[2]) for s in asyncio.run(play())]
+    assert [entry[1:] for entry in found] == [entry[1:] for entry in expected]
+    assert [entry[0] for entry in found] == pytest.approx([entry[0] for entry in expected])
+
+
+@pytest.mark.asyncio
+async def test_what_is_wrong_far_along_a_long_curve_ends_the_trial_there(tmp_path: Path) -> None:
+    """Of a long curve only the beginning is read at first."""
+    times = [float(n) for n in range(1, 101)]
+    times[60] = 1.0
+    async with opened(SimulatedBackend(blackbox(lambda lr: times, 100)), tmp_path) as session:
+        session.submit(start())
+        found = drain(session)
+    assert [s.metrics["epoch"] for s in found[:-1]] == list(range(1, 17))  # type: ignore[union-attr]
+    assert found[-1].how == "failed"  # type: ignore[union-attr]
+    assert "falls from 60.0 to 1.0 at level 61" in found[-1].reason  # type: ignore[union-attr]
+    repaired = SimulatedBackend(blackbox(lambda lr: times, 100), falling_time="running-max")
+    found = await alone(repaired, tmp_path, start())
+    assert [s.at for s in found[58:62]] == [59.0, 60.0, 60.0, 62.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("last", [1, 15, 16, 17, 32, 33, 99, 100])
+@pytest.mark.parametrize("pause", [1, 7, 15, 16, 17, 40])
+async def test_long_curves_have_no_seam(tmp_path: Path, last: int, pause: int) -> None:
+    box = blackbox(lambda lr: [0.5 * n for n in range(1, 101)], 100)
+    async with opened(SimulatedBackend(box, max_resource_attr="epochs"), tmp_path) as session:
+        session.submit(start(config={"epochs": last}))
+        found = drain(session, 0.5 * pause)
+        session.submit(PauseTrial(TrialId(0), 0))
+        found += drain(session)
+        session.submit(start(0, 1, resume=True, config={"epochs": last}))
+        found += drain(session)
+    reports = [s for s in found if isinstance(s, Reported)]
+    assert [s.metrics["epoch"] for s in reports] == list(range(1, last + 1))
+    assert [s.at for s in reports] == [0.5 * n for n in range(1, last + 1)]
+    assert [s.metrics["loss"] for s in reports] == [0.5 + 1 / n for n in range(1, last + 1)]
+
+
 # --- the suite that strangers use
 
 

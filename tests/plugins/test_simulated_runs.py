@@ -219,6 +219,13 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None, dict[str, An
     "faults": (on_ties(), simulated_ties(faults=SPOT), {"max_retries": 1}),
     "faults, promotion": (on_ties(type="promotion"), simulated_ties(faults=SPOT), {"max_retries": 1}),
     "nan": (on_ties(nonfinite="ignore"), simulated_ties(), {"asynchronous_scheduling": False}),
+    "nan fails": (on_ties(nonfinite="fail"), simulated_ties(delay_stop=1), {}),
+    "time": (on_ties(), simulated_ties(), {"stop_criterion": StoppingCriterion(max_wallclock_time=61.5)}),
+    "time, promotion": (
+        SCHEDULERS["asha-promotion"],
+        None,
+        {"stop_criterion": StoppingCriterion(max_wallclock_time=1.5)},
+    ),
     "thinking": (on_ties(), simulated_ties(thinking_time=0.5, dollars_per_hour=2.0), {}),
 }
 

@@ -214,6 +214,8 @@ def space_entry(text: str) -> dict[str, Any]:
             f"as in lr=loguniform(1e-4, 1) or act={example}."
         ) from None
     names = list(inspect.signature(make).parameters)
+    if names[0] == "values" and arguments and not isinstance(arguments[0], list):
+        arguments = [arguments]
     if len(arguments) > len(names):
         raise InvalidSpace(f"--space {text!r}: {call[1]} takes {', '.join(names)}.")
     return {name.strip(): {"domain": call[1], **dict(zip(names, arguments, strict=False))}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, NamedTuple
@@ -15,17 +14,23 @@ FallingTime = Literal["error", "running-max"]
 _MEMBERS: Final = ("space", "levels", "resource_attr", "objectives", "elapsed_attr", "seeds", "curve")
 
 
+HEAD: Final = 16
+"""Levels that are read at first of a curve more than twice as long: most trials of a multi-fidelity run end there."""
+
+
 class Curve(NamedTuple):
-    """One training, the missing levels left out.
+    """One training or its beginning, the missing levels left out.
 
     Attributes:
         columns: levels, then one list for each of `CurveReader.metrics`, all of the same length; numbers that are not
             finite as text.
         offsets: seconds of training up to each level, never falling.
+        found: the blackbox's answer if only the first `HEAD` levels of it were read.
     """
 
     columns: list[list[Any]]
     offsets: list[float]
+    found: Mapping[str, Any] | None
 
 
 class CurveReader:
@@ -64,25 +69,40 @@ class CurveReader:
         if len(set(self.names)) < len(self.names):
             raise InvalidArgument(f"A name stands twice in the blackbox's reports: {', '.join(self.names)}.")
         self._repairs = falling_time == "running-max"
-        self._hyperparameters = tuple(blackbox.space.domains)
+        self._hyperparameters = frozenset(blackbox.space.domains)
 
-    def read(self, config: Mapping[str, Any], seed: int) -> Curve:
-        """The curve of a configuration. Raises InvalidArgument, and whatever the blackbox raises."""
-        for name in self._hyperparameters:
-            if name not in config:
-                raise InvalidArgument(f"the blackbox needs hyperparameter {name!r}. {nearest(name, config)}")
+    def read(self, config: Mapping[str, Any], seed: int, *, whole: bool = True) -> Curve:
+        """The curve of a configuration, or its beginning. Raises InvalidArgument, and whatever the blackbox raises."""
+        if not config.keys() >= self._hyperparameters:
+            name = min(self._hyperparameters - config.keys())
+            raise InvalidArgument(f"the blackbox needs hyperparameter {name!r}. {nearest(name, config)}")
         found = self.blackbox.curve(config, seed)
         if not isinstance(found, Mapping):
             raise InvalidArgument(
                 f"the blackbox answered a {type(found).__name__}, not a mapping from objectives to curves"
             )
-        offsets = self._column(found, self.elapsed_attr)
-        columns: list[list[Any]] = [self._levels, *[self._column(found, name) for name in self.metrics]]
-        for column in columns[1:]:
+        size = len(self._levels)
+        return self._checked(found, size if whole or size <= 2 * HEAD else HEAD)
+
+    def extended(self, curve: Curve) -> Curve:
+        """All of a curve of which the beginning was read. Raises InvalidArgument."""
+        return curve if curve.found is None else self._checked(curve.found, len(self._levels))
+
+    def _checked(self, found: Mapping[str, Any], count: int) -> Curve:
+        """The first `count` levels of what a blackbox answered."""
+        begun = count < len(self._levels)
+        offsets = self._column(found, self.elapsed_attr, count)
+        columns = [self._levels[:count] if begun else self._levels]
+        complete = True
+        for name in self.metrics:
+            column = self._column(found, name, count)
+            columns.append(column)
             total = _total(column)
-            if total - total != 0:
-                columns, offsets = self._without_missing(columns, offsets)
-                break
+            complete = complete and total - total == 0
+        if not complete:
+            if begun:
+                return self._checked(found, len(self._levels))
+            columns, offsets = self._without_missing(columns, offsets)
         total = _total(offsets)
         if total - total != 0 or (offsets and offsets[0] < 0):
             bad = next((i, t) for i, t in enumerate(offsets) if t - t != 0 or t < 0)
@@ -97,27 +117,34 @@ class CurveReader:
                     "cumulative. falling_time='running-max' takes the highest so far."
                 )
             offsets = list(accumulate(offsets, max))
-        return Curve(columns, offsets)
+        return Curve(columns, offsets, found if begun else None)
 
-    def stop(self, curve: Curve, until: object, name: str) -> int:
-        """How many levels of the curve lie up to a resource level. Raises InvalidArgument for one past the table's end."""
+    def check_level(self, until: Any, name: str) -> int:
+        """A resource level up to which an attempt is to run. Raises InvalidArgument for one past the table's end."""
         if isinstance(until, bool) or not isinstance(until, int | float) or until != until // 1 or until < 1:
             raise InvalidArgument(f"{name}={until!r} is no resource level: give a whole number from 1 up")
         if until > self._levels[-1]:
             raise InvalidArgument(f"{name}={until} is past the blackbox's last level, {self._levels[-1]}")
-        return bisect_right(curve.columns[0], until)
+        return int(until)
 
-    def _column(self, found: Mapping[str, Any], name: str) -> list[Any]:
-        """An objective's values as a list of plain numbers."""
+    def _column(self, found: Mapping[str, Any], name: str, count: int) -> list[Any]:
+        """The first values of an objective as a list of plain numbers."""
         try:
             values = found[name]
         except KeyError:
             raise InvalidArgument(f"the blackbox's curve has no {name!r}. {nearest(name, found)}") from None
+        size = len(self._levels)
+        try:
+            fits = len(values) == size
+        except TypeError:
+            fits = False
+        if not fits or isinstance(values, str | Mapping):
+            shape = getattr(values, "shape", None) or (len(values) if isinstance(values, list) else repr(values)[:50])
+            raise InvalidArgument(f"the curve of {name!r} has shape {shape}, but there are {size} levels")
+        if count < size:
+            values = values[:count]
         plain = getattr(values, "tolist", None)
-        column = plain() if plain is not None else list(values) if isinstance(values, list | tuple) else values
-        if type(column) is not list or len(column) != len(self._levels):
-            shape = getattr(values, "shape", None) or (len(column) if isinstance(column, list) else repr(values)[:50])
-            raise InvalidArgument(f"the curve of {name!r} has shape {shape}, but there are {len(self._levels)} levels")
+        column: list[Any] = plain() if plain is not None else list(values)
         return column
 
     def _without_missing(self, columns: list[list[Any]], offsets: list[float]) -> tuple[list[list[Any]], list[float]]:

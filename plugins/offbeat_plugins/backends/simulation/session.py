@@ -6,6 +6,7 @@ its time comes: nothing is searched or filtered. Equal times come first-in-first
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import repeat
@@ -17,7 +18,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt
 from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import TrialId
-from offbeat_plugins.backends.simulation.curves import Curve, CurveReader
+from offbeat_plugins.backends.simulation.curves import HEAD, Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past, PastAttempt
 
@@ -50,11 +51,14 @@ class Run:
         times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
         rows: the metrics of the reports to come.
         until: reports from here on do not arrive; effect: when a command takes effect.
-        fate: how it ends if a fault (or the blackbox) ends it; curve: for the attempt that may follow.
+        fate: how it ends if a fault (or the blackbox) ends it.
+        curve: what it goes along; begun: of which only the beginning was read; level: up to which it is to go; slow: by how
+            much its worker takes longer.
     """
 
     __slots__ = (
-        "attempt", "base", "curve", "effect", "fate", "n", "over", "rows", "seq", "times", "told", "trial", "until", "zero",
+        "attempt", "base", "begun", "curve", "effect", "fate", "level", "n", "over", "pauses", "rows", "seq", "slow",
+        "times", "told", "trial", "until", "zero",
     )  # fmt: skip
 
     def __init__(self, trial: TrialId, attempt: int, base: int) -> None:
@@ -65,7 +69,9 @@ class Run:
         self.zero = 0.0
         self.until = self.effect = inf
         self.fate: tuple[Literal["failed", "lost"], str] = ("failed", "")
-        self.told = self.over = False
+        self.told = self.pauses = self.over = self.begun = False
+        self.level: float = inf
+        self.slow = 1.0
         self.curve: Curve | None = None
 
 
@@ -124,14 +130,17 @@ class SimulatedSession:
                 seq = run.seq
                 run.seq = following = seq + 1
                 self._count = count = self._count + 1
+                metrics = next(run.rows)
                 if following < run.n:
                     heapreplace(heap, (run.zero + run.times[following], count, run, REPORT))
+                elif run.begun:
+                    heapreplace(heap, self._extended(run, at, count))
                 else:
                     heapreplace(heap, (at + self._lag, count, run, FINISH))
                 self.now = at
                 if self._measures:
                     self._gave_at = perf_counter()
-                return Reported(run.trial, run.attempt, seq, next(run.rows), at)
+                return Reported(run.trial, run.attempt, seq, metrics, at)
             heappop(heap)
             if (signal := self._end(run, what, at)) is not None:
                 return signal
@@ -167,7 +176,7 @@ class SimulatedSession:
         if what == FINISH:
             return Ended(run.trial, run.attempt, "finished", at=at)
         if what == TOLD:
-            if run.curve is not None:
+            if run.pauses and run.curve is not None:
                 self._keep(run.trial, run.curve)
             return Ended(run.trial, run.attempt, "ended", at=at)
         how, reason = run.fate
@@ -201,8 +210,7 @@ class SimulatedSession:
             run = self._alive.get(command.trial)
             if run is not None and run.attempt == command.attempt and not run.told:  # type: ignore[union-attr]
                 self._push(self._tell(run, self.now), run, TOLD)
-                if kind is StopTrial:
-                    run.curve = None
+                run.pauses = kind is PauseTrial
         elif kind is DeleteCheckpoints:
             self._points.pop(command.trial, None)
 
@@ -249,7 +257,7 @@ class SimulatedSession:
                 "failed",
                 str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}",
             )
-            return run, (begin, run, FATE), None
+            return run, (max(begin, self.now) if seq else begin, run, FATE), None
         n = run.n
         if seq < n:
             pending = (run.zero + run.times[seq], run, REPORT)
@@ -259,32 +267,56 @@ class SimulatedSession:
 
     def _plan(self, run: Run, start: StartTrial) -> None:
         """Looks the attempt's curve up."""
-        reader, config, base = self._reader, start.config, run.base
-        curve = self._curves.pop(start.trial, None)
-        if curve is None:
-            curve = reader.read(config, start.seed % reader.blackbox.seeds if self._seed is None else self._seed)
-        run.curve = curve
-        columns, offsets = curve
-        stop = len(offsets)
-        name = self._max_resource_attr
-        if name is not None:
+        reader, config = self._reader, start.config
+        if (name := self._max_resource_attr) is not None:
             if name not in config:
                 raise InvalidArgument(f"max_resource_attr={name!r} is not in the configuration: {', '.join(config)}")
-            stop = reader.stop(curve, config[name], name)
-        slow = 1.0 if self._faults is None else self._faults.slowdown(start.slot)
-        times: list[float] = offsets
+            run.level = reader.check_level(config[name], name)
+        # A fault needs the time of the end.
+        whole = self._faults is not None or run.base + run.seq >= HEAD
+        curve = self._curves.pop(start.trial, None)
+        if curve is None:
+            seed = start.seed % reader.blackbox.seeds if self._seed is None else self._seed
+            curve = reader.read(config, seed, whole=whole)
+        elif whole:
+            curve = reader.extended(curve)
+        if self._faults is not None:
+            run.slow = self._faults.slowdown(start.slot)
+        self._lay(run, curve)
+
+    def _lay(self, run: Run, curve: Curve) -> None:
+        """Lays a curve, or its beginning, before an attempt, from its next report on."""
+        columns, offsets, found = run.curve = curve
+        run.begun = found is not None
+        stop = len(offsets)
+        if run.level <= columns[0][-1]:
+            stop = bisect_right(columns[0], run.level)
+            run.begun = False
+        base, done, slow = run.base, run.seq, run.slow
+        times = offsets
         if base or slow != 1.0:
             paid = offsets[base - 1] if base else 0.0
             times = [(offset - paid) * slow for offset in offsets[base:stop]]
         run.times = times
         run.n = max(0, stop - base)
         extra = [times] if self._price is None else [times, [seconds * self._price for seconds in times]]
-        done = run.seq
         if base or done:
             columns = [column[base + done :] for column in columns]
             extra = [column[done:] for column in extra]
         # Dictionaries are made one at a time, as they are sent, and without a turn of the interpreter.
         run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, *extra, strict=False)))
+
+    def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
+        """What comes behind the beginning of a curve."""
+        assert run.curve is not None
+        try:
+            self._lay(run, self._reader.extended(run.curve))
+        except InvalidArgument as error:
+            run.fate = ("failed", str(error))
+            return at, count, run, FATE
+        if run.seq < run.n:
+            return run.zero + run.times[run.seq], count, run, REPORT
+        return at + self._lag, count, run, FINISH
 
     def _fault(self, run: Run, start: StartTrial, begin: float) -> tuple[float, Run, int] | None:
         assert self._faults is not None

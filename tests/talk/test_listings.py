@@ -1,0 +1,121 @@
+"""The talk's listings: the same calls with the same arguments, the import root aside. Methods come later than the engine:
+where the talk names BayesianOptimization, RandomSearch and ASHA stand in, with the same arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offbeat.errors import MetricMismatch
+
+ANNOTATED = """
+# train_neural_network.py
+import time
+from offbeat import Reporter
+from argparse import ArgumentParser
+
+if __name__ == '__main__':
+    parser = ArgumentParser()
+    parser.add_argument('--epochs', type=int)
+    parser.add_argument('--num_layers', type=int)
+    parser.add_argument('--learning_rate', type=float)
+    args, _ = parser.parse_known_args()
+    report = Reporter()
+    for epoch in range(args.epochs):
+        mean_loss = args.num_layers * args.learning_rate / (epoch + 1)
+        report({metric}=mean_loss, epoch=epoch + 1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OFFBEAT_HOME", str(tmp_path / "experiments"))
+    return tmp_path
+
+
+def test_the_annotated_script_runs_by_itself_and_prints_its_reports(folder: Path) -> None:
+    import subprocess
+
+    (folder / "train_network.py").write_text(ANNOTATED.format(metric="mean_loss"))
+    done = subprocess.run(
+        [sys.executable, "train_network.py", "--epochs", "2", "--num_layers", "3", "--learning_rate", "1e-5"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "mean_loss" in done.stdout
+    assert "epoch" in done.stdout
+
+
+@pytest.mark.parametrize("method", ["RandomSearch", "ASHA"])
+def test_the_launch_script_runs_with_a_script_that_fits_it(folder: Path, method: str) -> None:
+    from offbeat import StoppingCriterion, Tuner
+    from offbeat.backend import LocalBackend
+    from offbeat.config_space import loguniform, randint
+    from offbeat.optimizer import baselines
+
+    (folder / "train_network.py").write_text(ANNOTATED.format(metric="val_loss"))
+    # hyperparameter search space to consider
+    config_space = {
+        "epochs": 100,
+        "num_layers": randint(1, 20),
+        "learning_rate": loguniform(1e-6, 1e-4),
+    }
+    extra: dict[str, Any] = {"resource_attr": "epoch", "max_resource_attr": "epochs"} if method == "ASHA" else {}
+    tuner = Tuner(
+        trial_backend=LocalBackend(entry_point="train_network.py"),
+        scheduler=getattr(baselines, method)(config_space, metric="val_loss", **extra),
+        stop_criterion=StoppingCriterion(max_wallclock_time=30) | StoppingCriterion(max_num_trials_finished=6),
+        n_workers=4,  # how many trials are evaluated in parallel
+    )
+    outcome = tuner.run()
+    assert outcome.outcome == "done"
+    assert tuner.best() is not None
+
+
+def test_the_backend_listing_names_a_script_and_workers(folder: Path) -> None:
+    from offbeat import StoppingCriterion, Tuner
+    from offbeat.backend import LocalBackend
+    from offbeat.optimizer.baselines import RandomSearch
+
+    (folder / "train_network.py").write_text(ANNOTATED.format(metric="val_loss"))
+    backend = LocalBackend(entry_point="train_network.py")
+    space = {
+        "epochs": 3,
+        "num_layers": 2,
+        "learning_rate": __import__("offbeat.config_space").config_space.uniform(0, 1),
+    }
+    tuner = Tuner(
+        trial_backend=backend, n_workers=4, scheduler=RandomSearch(space, metric="val_loss"),
+        stop_criterion=StoppingCriterion(max_num_trials_started=4),
+    )  # fmt: skip
+    assert tuner.run().outcome == "done"
+
+
+def test_the_talk_s_own_mismatch_is_named_at_the_first_report(folder: Path) -> None:
+    """Its script reports mean_loss and epoch; its launcher tunes val_loss, over `epochs`."""
+    from offbeat import StoppingCriterion, Tuner
+    from offbeat.backend import LocalBackend
+    from offbeat.config_space import loguniform, randint
+    from offbeat.optimizer.baselines import ASHA
+
+    (folder / "train_network.py").write_text(ANNOTATED.format(metric="mean_loss"))
+    config_space = {"epochs": 100, "num_layers": randint(1, 20), "learning_rate": loguniform(1e-6, 1e-4)}
+
+    def tuner(metric: str, resource: str) -> Tuner:
+        return Tuner(
+            trial_backend=LocalBackend(entry_point="train_network.py"),
+            scheduler=ASHA(config_space, metric=metric, resource_attr=resource, max_resource_attr="epochs"),
+            stop_criterion=StoppingCriterion(max_wallclock_time=30),
+            n_workers=4,
+        )
+
+    with pytest.raises(MetricMismatch) as caught:
+        tuner("val_loss", "epoch").run()
+    assert "'mean_loss'" in str(caught.value)
+    assert "expects the metric 'val_loss'. Did you mean 'mean_loss'?" in str(caught.value)
+    with pytest.raises(MetricMismatch, match=r"expects the resource 'epochs'. Did you mean 'epoch'\?"):
+        tuner("mean_loss", "epochs").run()

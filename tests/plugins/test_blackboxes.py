@@ -59,13 +59,15 @@ def test_every_entry_of_a_table_is_found() -> None:
 
 
 def test_values_are_found_in_other_types_than_the_table_has() -> None:
-    assert table().row({"lr": "0.01", "act": "tanh", "layers": 4.0}) == table().row({"lr": 0.01, "act": "tanh", "layers": 4})
+    assert table().row({"lr": "0.01", "act": "tanh", "layers": 4.0}) == table().row(
+        {"lr": 0.01, "act": "tanh", "layers": 4}
+    )
 
 
 def test_a_configuration_that_is_not_in_the_table_names_the_nearest() -> None:
     with pytest.raises(InvalidConfig, match=r"nearest one is \{'act': 'tanh', 'layers': 2, 'lr': 0\.01\}"):
         table().curve({"lr": 0.02, "act": "tanh", "layers": 2}, 0)
-    with pytest.raises(InvalidConfig, match="lacks hyperparameter 'layers'. Did you mean 'layer'"):
+    with pytest.raises(InvalidConfig, match=r"lacks hyperparameter 'layers'\. Did you mean 'layer'"):
         table().curve({"lr": 0.01, "act": "tanh", "layer": 2}, 0)
     with pytest.raises(InvalidArgument, match="seeds 0 to 1"):
         table().curve(table().configs[0], 2)
@@ -90,7 +92,7 @@ def test_tasks() -> None:
     for name, first in (("a", 0), ("b", 144)):
         box = table(values=values, tasks=["a", "b"], dataset=name)
         assert box.curve(box.configs[0], 0)["loss"][0] == first
-    with pytest.raises(InvalidArgument, match="no data set 'bb'. Did you mean 'b'"):
+    with pytest.raises(InvalidArgument, match=r"no data set 'bb'\. Did you mean 'b'"):
         table(values=values, tasks=["a", "b"], dataset="bb")
     with pytest.raises(InvalidArgument, match="dataset= is needed"):
         table(values=values, tasks=["a", "b"])
@@ -117,7 +119,9 @@ def test_tables_that_do_not_fit(options: dict[str, Any], said: str) -> None:
 
 def test_a_configuration_that_stands_twice() -> None:
     with pytest.raises(InvalidArgument, match="configs 0 and 1 are the same"):
-        TabularBlackbox({"x": uniform(0, 1)}, [{"x": 0.5}, {"x": 0.5}], np.zeros((2, 1, 1, 1)), objectives={"loss": "min"})
+        TabularBlackbox(
+            {"x": uniform(0, 1)}, [{"x": 0.5}, {"x": 0.5}], np.zeros((2, 1, 1, 1)), objectives={"loss": "min"}
+        )
     with pytest.raises(InvalidConfig, match="'x'"):
         TabularBlackbox({"x": uniform(0, 1)}, [{"x": 2.0}], np.zeros((1, 1, 1, 1)), objectives={"loss": "min"})
 
@@ -153,11 +157,14 @@ def test_functions_point_by_point_and_whole() -> None:
     one = FunctionBlackbox(point, space, levels=3, objectives=["loss"])
     other = FunctionBlackbox(whole, space, levels=3, objectives={"loss": "max"}, whole_curve=True)
     for box in (one, other):
-        assert {k: list(v) for k, v in box.curve({"x": 0.5}, 0).items()} == {"loss": [1.5, 2.5, 3.5], "elapsed": [2, 4, 6]}
+        assert {k: list(v) for k, v in box.curve({"x": 0.5}, 0).items()} == {
+            "loss": [1.5, 2.5, 3.5],
+            "elapsed": [2, 4, 6],
+        }
         assert len(box.curves([{"x": 0.1}, {"x": 0.2}], [0, 0])) == 2
         assert isinstance(box, Blackbox)
     assert other.objectives == {"loss": "max", "elapsed": None}
-    with pytest.raises(InvalidArgument, match="answered no 'los' at level 1. Did you mean 'loss'"):
+    with pytest.raises(InvalidArgument, match=r"answered no 'los' at level 1\. Did you mean 'loss'"):
         FunctionBlackbox(point, space, levels=3, objectives=["los"]).curve({"x": 0.5}, 0)
     with pytest.raises(InvalidArgument, match="answered 1 at level 1"):
         FunctionBlackbox(lambda c, n, s: 1, space, levels=3, objectives=["los"]).curve({"x": 0.5}, 0)  # type: ignore[arg-type, return-value]
@@ -212,7 +219,8 @@ def test_the_shipped_table() -> None:
 
 def test_the_table_is_what_the_script_trains(lab: Any) -> None:
     """One short training by the demo's own code; other machines may round otherwise, so that only roughly the same is asked."""
-    from offbeat.demo.train_digits import Network, digits as data, validate
+    from offbeat.demo.train_digits import Network, validate
+    from offbeat.demo.train_digits import digits as data
 
     config = {**dict(zip(VALUES, (0.1, 0.0, 128, 16, 0.0), strict=True))}
     images, labels, validation_images, validation_labels = data()
@@ -237,7 +245,9 @@ def test_asha_finds_good_networks_sooner_than_random_search(lab: Any) -> None:
         for seed in range(10):
             stop = StoppingCriterion(min_metric_value={"val_error": 0.02})
             home = lab.home / f"{make.__name__}-{seed}"
-            scheduler = make(config_space(), "val_error", resource_attr="epoch", max_resource_attr="epochs", random_seed=seed)
+            scheduler = make(
+                config_space(), "val_error", resource_attr="epoch", max_resource_attr="epochs", random_seed=seed
+            )
             lab.run(lab.tuner(home, scheduler, backend=SimulatedBackend("digits"), stop_criterion=stop))
             total += results("run", home).elapsed
         return total
@@ -292,7 +302,9 @@ def test_lcbench_in_a_run(lab: Any) -> None:
     scheduler = ASHA({**box.space.domains, "epochs": 52}, "val_accuracy", "max", random_seed=0,
                      resource_attr="epoch", max_resource_attr="epochs")  # fmt: skip
     backend = SimulatedBackend(box, max_resource_attr="epochs")
-    lab.run(lab.tuner(lab.home, scheduler, backend=backend, stop_criterion=StoppingCriterion(max_wallclock_time=1608.5)))
+    lab.run(
+        lab.tuner(lab.home, scheduler, backend=backend, stop_criterion=StoppingCriterion(max_wallclock_time=1608.5))
+    )
     best = results("run", lab.home).best()
     assert best is not None
     assert best.value > 80

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-import asyncio
-import math
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +42,9 @@ def even(levels: int = 9, **options: Any) -> FunctionBlackbox:
     return blackbox(lambda lr: [float(n) for n in range(1, levels + 1)], levels, **options)
 
 
-def start(trial: int = 0, attempt: int = 0, *, slot: int = 0, lr: float = 0.5, seed: int = 0, **more: Any) -> StartTrial:
+def start(
+    trial: int = 0, attempt: int = 0, *, slot: int = 0, lr: float = 0.5, seed: int = 0, **more: Any
+) -> StartTrial:
     config = {"lr": lr, **more.pop("config", {})}
     return StartTrial(trial=TrialId(trial), attempt=attempt, config=config, slot=slot, seed=seed, **more)
 
@@ -337,7 +338,8 @@ async def test_a_blackbox_that_raises_fails_the_trial(tmp_path: Path) -> None:
     box = FunctionBlackbox(broken, SPACE, levels=3, objectives=["loss"])
     assert await failure(box, tmp_path) == "ZeroDivisionError: no luck"
     assert "answered a list" in await failure(
-        FunctionBlackbox(lambda c, n, s: [1], SPACE, levels=3, objectives=["loss"], whole_curve=True), tmp_path  # type: ignore[arg-type, return-value]
+        FunctionBlackbox(lambda c, n, s: [1], SPACE, levels=3, objectives=["loss"], whole_curve=True),
+        tmp_path,  # type: ignore[arg-type, return-value]
     )
 
 
@@ -448,7 +450,9 @@ async def test_faults_come_as_often_as_they_should(tmp_path: Path, field: str, h
     # An hour at 0.5 an hour: 1 - exp(-0.5) = 0.393 of the trials, with a standard deviation of 0.024.
     assert abs(len(struck) / len(ends) - 0.393) < 0.1
     assert {(one.how, one.reason) for one in struck} == {(how, reason)}
-    assert [(e.trial, e.at) for e in ends] == [(e.trial, e.at) for e in await fates(FaultProfile(**{field: 0.5}), tmp_path)]
+    assert [(e.trial, e.at) for e in ends] == [
+        (e.trial, e.at) for e in await fates(FaultProfile(**{field: 0.5}), tmp_path)
+    ]
     other = await fates(FaultProfile(**{field: 0.5}, seed=1), tmp_path)
     assert [e.at for e in other] != [e.at for e in ends]
 
@@ -501,7 +505,9 @@ def test_profiles_as_text() -> None:
 
 
 Step = tuple[str, int]
-steps = st.lists(st.tuples(st.sampled_from(["start", "stop", "pause", "resume", "take"]), st.integers(0, 5)), max_size=60)
+steps = st.lists(
+    st.tuples(st.sampled_from(["start", "stop", "pause", "resume", "take"]), st.integers(0, 5)), max_size=60
+)
 
 
 def played(script: Sequence[Step], names: Sequence[int], folder: Path, **options: Any) -> list[Any]:
@@ -526,14 +532,18 @@ def played(script: Sequence[Step], names: Sequence[int], folder: Path, **options
                 elif what in ("stop", "pause") and trial in attempts:
                     session.submit((StopTrial if what == "stop" else PauseTrial)(name, attempts[trial]))
             found += drain(session)
-        return [(s.at, names.index(s.trial), s.attempt, getattr(s, "seq", None), getattr(s, "metrics", None)) for s in found]  # type: ignore[union-attr]
+        return [
+            (s.at, names.index(s.trial), s.attempt, getattr(s, "seq", None), getattr(s, "metrics", None)) for s in found
+        ]  # type: ignore[union-attr]
 
     return asyncio.run(play())
 
 
 @settings(max_examples=60, deadline=None)
 @given(script=steps, names=st.permutations(range(6)), stop=st.sampled_from([0.0, 0.5, 2.0]))
-def test_names_of_trials_mean_nothing(tmp_path_factory: pytest.TempPathFactory, script: Any, names: Any, stop: float) -> None:
+def test_names_of_trials_mean_nothing(
+    tmp_path_factory: pytest.TempPathFactory, script: Any, names: Any, stop: float
+) -> None:
     folder = tmp_path_factory.getbasetemp()
     assert played(script, list(range(6)), folder, delay_stop=stop) == played(script, names, folder, delay_stop=stop)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,9 @@ def test_faults_repeat_and_the_run_goes_through_them(lab: Any) -> None:
 @pytest.mark.parametrize("workers", [1, 3, 64])
 def test_simulated_time_is_counted_by_the_criterion(lab: Any, workers: int) -> None:
     stop = StoppingCriterion(max_wallclock_time=1.5, max_metric_value={"val_error": 2.0})
-    lab.run(lab.tuner(lab.home, SCHEDULERS["asha-stopping"](), backend=digits(), stop_criterion=stop, n_workers=workers))
+    lab.run(
+        lab.tuner(lab.home, SCHEDULERS["asha-stopping"](), backend=digits(), stop_criterion=stop, n_workers=workers)
+    )
     results = [event for event in lab.events(lab.home) if isinstance(event, TrialResult)]
     assert max(event.at for event in results if event.verdict != "late") <= 1.5
     assert len({event.trial for event in results}) >= workers
@@ -144,6 +147,32 @@ def test_the_number_of_workers_may_change(lab: Any) -> None:
     lab.run(tuner)
     slots = {event.slot for event in lab.events(lab.home) if isinstance(event, TrialStarted)}
     assert slots == set(range(7))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("after", [5, 60, 200])
+async def test_an_interrupted_run_goes_on_from_its_checkpoints(lab: Any, after: int) -> None:
+    options = {
+        "stop_criterion": StoppingCriterion(max_num_trials_started=12),
+        "backend": digits(),
+        "durability": "commit",
+    }
+    async with lab.tuner(lab.home, SCHEDULERS["random-search"](), **options).session() as session:
+        number = 0
+        async for _ in session.events():
+            number += 1
+            if number == after:
+                break
+    outcome = await Tuner.resume("run", home=lab.home, observers=[]).arun()
+    assert outcome.outcome == "done"
+    found = lab.events(lab.home)
+    epochs: dict[int, list[int]] = {}
+    for event in found:
+        if isinstance(event, TrialResult):
+            assert event.verdict == "continue"
+            epochs.setdefault(event.trial, []).append(event.resource)
+    assert epochs == {trial: list(range(1, 28)) for trial in range(12)}
+    assert [event.at for event in found] == sorted(event.at for event in found)
 
 
 # --- F1: a crash at any write
@@ -173,10 +202,9 @@ def crashing(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> Callable[[],
 
 
 @pytest.fixture
-def every_turn_is_written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def every_turn_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Committer, "holding", property(lambda self: self.durable < self._taken))
     monkeypatch.setattr(writer, "sync_data", lambda fd: None)
-    yield
 
 
 TIES = {"rate": uniform(0, 1), "pace": randint(1, 3), "epochs": 9}
@@ -224,7 +252,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None, dict[str, An
     "time, promotion": (
         SCHEDULERS["asha-promotion"],
         None,
-        {"stop_criterion": StoppingCriterion(max_wallclock_time=1.5)},
+        {"stop_criterion": StoppingCriterion(max_wallclock_time=0.5)},
     ),
     "thinking": (on_ties(), simulated_ties(thinking_time=0.5, dollars_per_hour=2.0), {}),
 }
@@ -245,10 +273,8 @@ def campaign(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str, every: int) -
             home = lab.home / f"{at}-{how}"
             with monkeypatch.context() as patch:
                 crashing(patch, at, how)
-                try:
+                with suppress(Crash):
                     lab.run(lab.tuner(home, make(), backend=backend(), **options))
-                except Crash:
-                    pass
             found = lab.events(home) if (home / "run").exists() else []
             if not found:
                 lab.run(lab.tuner(home, make(), backend=backend(), **options))
@@ -322,7 +348,9 @@ def test_the_local_backend_decides_alike(lab: Any, kind: Any) -> None:
 
     box = FunctionBlackbox(function, space, levels=9, objectives=["loss"])
     options = {"n_workers": 1, "stop_criterion": StoppingCriterion(max_num_trials_started=8)}
-    lab.run(lab.tuner(lab.home / "a", scheduler(), backend=SimulatedBackend(box, max_resource_attr="epochs"), **options))
+    lab.run(
+        lab.tuner(lab.home / "a", scheduler(), backend=SimulatedBackend(box, max_resource_attr="epochs"), **options)
+    )
     script = lab.home / "train.py"
     script.write_text(SCRIPT)
     lab.run(lab.tuner(lab.home / "b", scheduler(), backend=LocalBackend(script), **options))

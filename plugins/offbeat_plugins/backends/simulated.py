@@ -18,7 +18,8 @@ from offbeat.registry import load
 from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past
-from offbeat_plugins.backends.simulation.session import SimulatedSession, ThinkingTime, Timing
+from offbeat_plugins.backends.simulation.run import Timing
+from offbeat_plugins.backends.simulation.session import SimulatedSession, ThinkingTime
 
 
 @described

@@ -72,7 +72,7 @@ class Conductor:
         self.state.count += 1
         self.state.apply(event)
         self.events.append(event)
-        if isinstance(event, OBSERVED):
+        if type(event) in OBSERVED:
             self._observe(event)
 
     def _observe(self, event: ev.Event) -> Sequence[Decision]:

@@ -58,6 +58,9 @@ class Options(NamedTuple):
     blocked_after: float | None = 30.0
 
 
+RESULTS: Final = 64
+"""Results of simulated trials that are taken in before the loop is looked after, if nothing follows from them."""
+
 DEFAULTS: Final = Options()
 
 
@@ -282,36 +285,38 @@ class Driver:
 
     async def _simulate(self) -> None:
         """Signals of simulated time: one after the other, proposals awaited in place while the clock stands still."""
-        session, conductor, time = self._session, self.conductor, self._loop.time
+        session, conductor, committer, time = self._session, self.conductor, self._committer, self._loop.time
         assert session is not None
+        slots = conductor.ledger.slots
         breath = time()
         while not self._done.is_set():
             if self._asking.open:
                 await self._asking.wait()
                 continue
-            if self._committer.holding:
+            if committer.holding:
                 # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
-                await self._committer.settled()
-            signals = session.receive_nowait()
-            if not signals:
-                self._end_of_time()
-            for signal in signals:
-                self._advance(getattr(signal, "at", None))
-                conductor.signal(signal, self._now)
+                await committer.settled()
+            limit = conductor.next_time()
+            # A result after which everybody goes on needs no turn of its own: until something else comes, or so many.
+            for _ in range(RESULTS):
+                signals = session.receive_nowait()
+                if not signals:
+                    self._end_of_time()
+                    break
+                for signal in signals:
+                    at = getattr(signal, "at", None)
+                    if at is not None and at > self._now:
+                        if limit is not None and self._now < limit < at:
+                            self._now = limit
+                            conductor.tick(limit)
+                        self._now = at
+                    conductor.signal(signal, self._now)
+                if conductor.commands or conductor.closing or len(slots) < conductor.state.limits.n_workers:
+                    break
             self._after_turn()
             if time() - breath > YIELD_AFTER:
                 await asyncio.sleep(0)
                 breath = time()
-
-    def _advance(self, at: float | None) -> None:
-        """Simulated time goes on, never back, and not past a limit without that being looked at."""
-        if at is None or at <= self._now:
-            return
-        limit = self.conductor.next_time()
-        if limit is not None and self._now < limit < at:
-            self._now = limit
-            self.conductor.tick(limit)
-        self._now = at
 
     def _end_of_time(self) -> None:
         """No trial will ever send anything again: only a limit by time can still bring the end."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from offbeat import events as ev
 from offbeat.budget import Usage
@@ -13,10 +14,10 @@ from offbeat.protocols import Scheduler
 from offbeat.stopping import Stopper
 from offbeat.trial import Ledger, Status, TrialId
 
-OBSERVED: Final = (
+OBSERVED: Final = frozenset((
     ev.Suggested, ev.TrialStarted, ev.TrialResumed, ev.TrialResult, ev.TrialPaused, ev.TrialStopped, ev.TrialFinished,
     ev.TrialFailed, ev.TrialLost, ev.LimitsChanged, ev.ModelFitted,
-)  # fmt: skip
+))  # fmt: skip
 """What schedulers are shown (of results those that count); the rest is between engine and observers."""
 
 
@@ -54,6 +55,21 @@ class State:
         self.filling = True
         self.session = -1
         self.count = 0
+        # By type and not by `match`, which would try one class after the other for each of a million events.
+        self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
+            ev.ExperimentOpened: self._opened,
+            ev.ProposalRequested: self._requested,
+            ev.Suggested: self._suggested,
+            ev.TrialStarted: self._started,
+            ev.TrialResumed: self._started,
+            ev.TrialPaused: self._ended,
+            ev.TrialStopped: self._ended,
+            ev.TrialFinished: self._ended,
+            ev.TrialFailed: self._ended,
+            ev.TrialLost: self._ended,
+            ev.ReportRejected: self._rejected,
+            ev.LimitsChanged: self._limited,
+        }
 
     def fold(self, event: ev.Event) -> None:
         """Takes in an event of an earlier session, scheduler included. Raises PluginFailed for what that raises."""
@@ -68,7 +84,7 @@ class State:
             self.usage.apply(event)
             return
         self.apply(event)
-        if isinstance(event, OBSERVED):
+        if type(event) in OBSERVED:
             self._observe(event)
 
     def _observe(self, event: ev.Event) -> None:
@@ -82,34 +98,31 @@ class State:
         """The engine's own part of the fold, for every event but results."""
         self.ledger.apply(event)
         self.usage.apply(event)
-        match event:
-            case ev.ProposalRequested():
-                self.next_number = event.number + 1
-                self.request = event
-            case ev.Suggested():
-                self.request = None
-                self.waiting = event.kind == "nothing"
-                self.filling = self.filling and not self.waiting
-                if not self.waiting:
-                    self.queue[event.trial] = None
-            case ev.TrialStarted() | ev.TrialResumed():
-                self.queue.pop(event.trial, None)
-                self.filling = self.filling and len(self.ledger.slots) < self.limits.n_workers
-            case ev.TrialPaused() | ev.TrialStopped() | ev.TrialFinished() | ev.TrialFailed() | ev.TrialLost():
-                self._ended(event.trial)
-            case ev.ReportRejected(ends_trial=True):
-                self.failing[event.trial] = event
-            case ev.LimitsChanged():
-                self.limits = event.limits
-                self.waiting = False
-                # An open request says what the old limits allowed; another is made.
-                self.request = None
-            case ev.ExperimentOpened():
-                self.session = event.session
-            case _:
-                pass
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
 
-    def _ended(self, trial: TrialId) -> None:
+    def _opened(self, event: ev.ExperimentOpened) -> None:
+        self.session = event.session
+
+    def _requested(self, event: ev.ProposalRequested) -> None:
+        self.next_number = event.number + 1
+        self.request = event
+
+    def _suggested(self, event: ev.Suggested) -> None:
+        self.request = None
+        self.waiting = event.kind == "nothing"
+        if self.waiting:
+            self.filling = False
+        else:
+            self.queue[event.trial] = None
+
+    def _started(self, event: ev.TrialStarted | ev.TrialResumed) -> None:
+        self.queue.pop(event.trial, None)
+        self.filling = self.filling and len(self.ledger.slots) < self.limits.n_workers
+
+    def _ended(self, event: Any) -> None:
+        trial: TrialId = event.trial
         self.waiting = False
         self.failing.pop(trial, None)
         self.filling = self.filling or not self.ledger.slots
@@ -118,6 +131,16 @@ class State:
             self.queue[trial] = None
         else:
             self.queue.pop(trial, None)
+
+    def _rejected(self, event: ev.ReportRejected) -> None:
+        if event.ends_trial:
+            self.failing[event.trial] = event
+
+    def _limited(self, event: ev.LimitsChanged) -> None:
+        self.limits = event.limits
+        self.waiting = False
+        # An open request says what the old limits allowed; another is made.
+        self.request = None
 
 
 def _undecided(event: ev.TrialResult) -> ev.TrialResult:

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from measure import machine, pin, say, scratch
+
 from offbeat import StoppingCriterion, Tuner
 from offbeat.backend import SimulatedBackend
 from offbeat.config_space import choice, loguniform, randint, uniform

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from offbeat.protocols import ProposalRequest as ProposalRequest
     from offbeat.report import Reporter as Reporter
     from offbeat.results import load as load_experiment  # noqa: F401 - re-exported under the name that users know
+    from offbeat.session import Outcome as Outcome
     from offbeat.space import Space as Space
     from offbeat.stopping import PlateauStopper as PlateauStopper
     from offbeat.stopping import StoppingCriterion as StoppingCriterion
-    from offbeat.tuner import Outcome as Outcome
     from offbeat.tuner import Tuner as Tuner
 
 _HOMES = {
     "Continue": ("offbeat.decisions", "Continue"),
     "Objective": ("offbeat.protocols", "Objective"),
     "OffbeatError": ("offbeat.errors", "OffbeatError"),
-    "Outcome": ("offbeat.tuner", "Outcome"),
+    "Outcome": ("offbeat.session", "Outcome"),
     "Pause": ("offbeat.decisions", "Pause"),
     "PlateauStopper": ("offbeat.stopping", "PlateauStopper"),
     "ProposalRequest": ("offbeat.protocols", "ProposalRequest"),

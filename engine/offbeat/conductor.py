@@ -16,7 +16,7 @@ from offbeat.decisions import Decision, Proposal
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures
 from offbeat.intake import Refusal, plain, short
 from offbeat.protocols import Attempt, ProposalRequest
-from offbeat.signals import BackendBroken, Command, Ended, Garbled, Reported, Signal, StopTrial
+from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
 from offbeat.state import OBSERVED, State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
@@ -42,6 +42,7 @@ class Conductor:
     Args:
         state: folded up to the journal's end.
         stopper: when to end; None: when there is nothing left to try.
+        delete_checkpoints: whether those of trials that were stopped or failed for good are to be deleted.
 
     Attributes:
         events, commands: what the turn produced; the driver empties both.
@@ -49,7 +50,7 @@ class Conductor:
         error: what the session failed with.
     """
 
-    def __init__(self, state: State, stopper: Stopper | None) -> None:
+    def __init__(self, state: State, stopper: Stopper | None, *, delete_checkpoints: bool = False) -> None:
         self.state = state
         self.ledger = state.ledger
         self.scheduler = state.scheduler
@@ -64,6 +65,7 @@ class Conductor:
         self._draining = False
         self._drained_by = ""
         self._cut = False
+        self.delete_checkpoints = delete_checkpoints
         self._proposal_errors = 0
         self._early: dict[TrialId, dict[int, Reported]] = {}
 
@@ -290,6 +292,8 @@ class Conductor:
             self._failed(record, at, missing, detail, retry=False)
         else:
             self._record(ev.TrialFinished(at, trial, attempt))
+        if self.delete_checkpoints and record.status in (Status.STOPPED, Status.FAILED):
+            self.commands.append(DeleteCheckpoints(trial))
 
     def _failed(self, record: TrialRecord, at: float, reason: str, detail: str, *, retry: bool) -> None:
         self._record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))

@@ -288,6 +288,7 @@ class Driver:
         session, conductor, committer, time = self._session, self.conductor, self._committer, self._loop.time
         assert session is not None
         slots = conductor.ledger.slots
+        most = 1 if self._options.durability == "commit" else RESULTS
         breath = time()
         while not self._done.is_set():
             if self._asking.open:
@@ -298,7 +299,7 @@ class Driver:
                 await committer.settled()
             limit = conductor.next_time()
             # A result after which everybody goes on needs no turn of its own: until something else comes, or so many.
-            for _ in range(RESULTS):
+            for _ in range(most):
                 signals = session.receive_nowait()
                 if not signals:
                     self._end_of_time()

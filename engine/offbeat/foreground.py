@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
+DEFAULT_OBSERVERS: Final = ("console", "csv")
+"""What `run` tells people with, if they say nothing else."""
+
 ABANDON_AFTER: Final = 5.0
 """Seconds beyond the grace that a stuck loop gets before the caller goes on without it."""
 
@@ -80,11 +83,9 @@ class _Foreground:
             self._over.set()
 
     async def _main(self) -> None:
-        from offbeat.tuner import default_observers
-
         self._loop = asyncio.get_running_loop()
         try:
-            async with self._tuner.driving(default_observers()) as driver, running(driver) as session:
+            async with self._tuner.driving(DEFAULT_OBSERVERS) as driver, running(driver) as session:
                 self._driver = driver
                 if self.received:
                     session.stop(_name(self.received[0]), hurry=len(self.received) > 1)

@@ -72,7 +72,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
             if one not in ("min", "max"):
                 raise InvalidArgument(f"mode={one!r} is not valid. {nearest(str(one), ('min', 'max'))}")
         policies: Mapping[str, NonFinite]
-        policies = nonfinite if isinstance(nonfinite, Mapping) else {name: nonfinite for name in names}
+        policies = nonfinite if isinstance(nonfinite, Mapping) else dict.fromkeys(names, nonfinite)
         for name, policy in policies.items():
             if name not in names:
                 raise InvalidArgument(f"nonfinite names {name!r}, which is not a metric. {nearest(name, names)}")

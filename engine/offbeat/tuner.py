@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -23,30 +22,31 @@ from offbeat.budget import Usage
 from offbeat.clock import Clock, SystemClock
 from offbeat.commits import Durability
 from offbeat.conductor import Conductor
-from offbeat.describe import build, describe
+from offbeat.describe import describe
 from offbeat.driver import Driver, Options
 from offbeat.errors import (
-    BrokenPlugin,
     ExperimentExists,
     ExperimentLocked,
     InvalidArgument,
-    JournalError,
-    OffbeatError,
-    nearest,
 )
 from offbeat.journal import Journal, holder, read_journal
-from offbeat.lane import validate_observer
 from offbeat.log import get_logger
+from offbeat.parts import (
+    check_has,
+    check_same,
+    checked_limits,
+    checked_metadata,
+    named_observers,
+    rebuilt,
+    recorded_spec,
+)
 from offbeat.protocols import Backend, Scheduler
-from offbeat.registry import load
 from offbeat.session import Outcome, Session, running
 from offbeat.state import State
 from offbeat.stopping import Stopper, as_stopper
 
 UNCHANGED: Final[Any] = object()
 """Default of arguments of `Tuner.resume`: what the experiment had last."""
-
-DEFAULT_OBSERVERS: Final = ("console", "csv")
 
 
 class Tuner:
@@ -98,8 +98,8 @@ class Tuner:
         blocked_after: float | None = 30.0,
         clock: Clock | None = None,
     ) -> None:
-        _check_has(trial_backend, "trial_backend", "offbeat.backends", ("open", "time"))
-        _check_has(scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed"))
+        check_has(trial_backend, "trial_backend", "offbeat.backends", ("open", "time"))
+        check_has(scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed"))
         if not grace >= 0:
             raise InvalidArgument(f"grace={grace!r}: give a number of seconds, 0 or more.")
         self.trial_backend = trial_backend
@@ -114,7 +114,7 @@ class Tuner:
                 wait_for_trials=wait_trial_completion_when_stopping,
             )
         )
-        self.metadata = _checked_metadata(metadata)
+        self.metadata = checked_metadata(metadata)
         self._clock = clock or SystemClock()
         self.name = homes.checked_name(name) if name is not None else self._default_name()
         self.folder = homes.ExperimentFolder(homes.root(home) / self.name)
@@ -169,8 +169,8 @@ class Tuner:
         folder = homes.find(name, home)
         spec = recorded_spec(folder)
         tuner = cls(
-            trial_backend if trial_backend is not None else _rebuilt(spec.backend, "trial_backend"),
-            scheduler if scheduler is not None else _rebuilt(spec.scheduler, "scheduler"),
+            trial_backend if trial_backend is not None else rebuilt(spec.backend, "trial_backend"),
+            scheduler if scheduler is not None else rebuilt(spec.scheduler, "scheduler"),
             n_workers=spec.limits.n_workers,
             name=folder.name,
             observers=observers,
@@ -183,7 +183,7 @@ class Tuner:
         )
         for component, recorded in ((trial_backend, spec.backend), (scheduler, spec.scheduler)):
             if component is not None:
-                _check_same(component, recorded)
+                check_same(component, recorded)
         changes = {
             "n_workers": n_workers,
             "max_failures": max_failures,
@@ -245,7 +245,7 @@ class Tuner:
         """
         if self._used:
             raise InvalidArgument(f"This tuner has run already; go on with Tuner.resume({self.name!r}).")
-        watching = _observers(self._observers if self._observers is not None else observers)
+        watching = named_observers(self._observers if self._observers is not None else observers)
         self._used = True
         # Reading a long journal takes seconds: a host's loop must not wait for it, nor lend its threads.
         with ThreadPoolExecutor(1, thread_name_prefix="offbeat-open") as thread:
@@ -296,7 +296,7 @@ class Tuner:
                     component=component.name,
                     group=component.group,
                 )
-        return self._fresh_journal(), Conductor(State(spec, self.scheduler, self.stopper), self.stopper), None, 0.0
+        return self._fresh_journal(), self._conductor(State(spec, self.scheduler, self.stopper)), None, 0.0
 
     def _fresh_journal(self) -> Journal:
         try:
@@ -309,6 +309,10 @@ class Tuner:
             if (other := holder(self.folder)) is not None:
                 raise ExperimentLocked(self.name, other.describe(self._clock.wall())) from None
             raise
+
+    def _conductor(self, state: State) -> Conductor:
+        delete_checkpoints = bool(getattr(self.trial_backend, "delete_checkpoints", False))
+        return Conductor(state, self.stopper, delete_checkpoints=delete_checkpoints)
 
     def _open_resumed(self) -> tuple[Journal, Conductor, ev.Limits | None, float]:
         spec = recorded_spec(self.folder)
@@ -327,7 +331,7 @@ class Tuner:
                 stop = describe(self.stopper, "offbeat.stoppers") if self.stopper is not None else None
             else:
                 stop = before.stop_criterion
-                self.stopper = _rebuilt(stop, "stop_criterion") if stop is not None else None
+                self.stopper = rebuilt(stop, "stop_criterion") if stop is not None else None
             self.limits = checked_limits(msgspec.structs.replace(before, stop_criterion=stop, **self._changes))
         except BaseException:
             journal.close()
@@ -338,7 +342,7 @@ class Tuner:
             state.usage = Usage(watched)
             for entry in read_journal(self.folder):
                 state.usage.apply(entry.event)
-        return journal, Conductor(state, self.stopper), self.limits if self.limits != before else None, last
+        return journal, self._conductor(state), self.limits if self.limits != before else None, last
 
     def _host(self) -> ev.Host:
         return ev.Host(
@@ -348,93 +352,3 @@ class Tuner:
             python=platform.python_version(),
             offbeat=offbeat.__version__,
         )
-
-
-def recorded_spec(folder: homes.ExperimentFolder) -> ev.ExperimentSpec:
-    """The specification at the head of a journal. Raises JournalError where there is none."""
-    for recorded in read_journal(folder):
-        if isinstance(recorded.event, ev.ExperimentOpened) and recorded.event.spec is not None:
-            return recorded.event.spec
-        break
-    raise JournalError(
-        f"{folder.path} holds no experiment: its first run ended before its first event. Run it under this name again."
-    )
-
-
-def checked_limits(limits: ev.Limits) -> ev.Limits:
-    """The limits themselves. Raises InvalidArgument."""
-    workers, failures, retries = limits.n_workers, limits.max_failures, limits.max_retries
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InvalidArgument(f"n_workers={workers!r}: give a whole number from 1 up.")
-    if failures is not None and (
-        isinstance(failures, bool)
-        or not isinstance(failures, int | float)
-        or not failures >= 0
-        or (isinstance(failures, float) and failures >= 1)
-    ):
-        raise InvalidArgument(
-            f"max_failures={failures!r}: give a count (0, 1, 2 ...), a share of the ended trials as a float below 1, or None."
-        )
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise InvalidArgument(f"max_retries={retries!r}: give a whole number, 0 or more.")
-    return limits
-
-
-def _observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
-    """(name, observer) pairs; names are made unique, plugins are loaded and built."""
-    pairs: list[tuple[str, Any]] = []
-    for one in observers:
-        name = one if isinstance(one, str) else type(one).__name__
-        observer = load("offbeat.reporters", one)() if isinstance(one, str) else one
-        if isinstance(observer, type):
-            raise InvalidArgument(
-                f"observers: {observer.__name__} is a class; pass an object: {observer.__name__}(...)."
-            )
-        validate_observer(observer, name)
-        taken = {other for other, _ in pairs}
-        pairs.append((name if name not in taken else f"{name}-{len(pairs)}", observer))
-    return pairs
-
-
-def _check_has(component: object, argument: str, group: str, members: Sequence[str]) -> None:
-    if isinstance(component, type):
-        raise InvalidArgument(f"{argument}={component.__name__} is a class; pass an object: {component.__name__}(...).")
-    for member in members:
-        if not hasattr(component, member):
-            public = [name for name in dir(component) if not name.startswith("_")]
-            reason = f"it has no {member!r}. {nearest(member, public)}"
-            raise BrokenPlugin(group, f"{argument}={type(component).__name__}", reason)
-
-
-def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    plain = dict(metadata or {})
-    try:
-        return msgspec.json.decode(msgspec.json.encode(plain), type=dict[str, Any])
-    except (TypeError, OffbeatError, msgspec.MsgspecError) as error:
-        raise InvalidArgument(f"metadata has to be JSON: {error}") from None
-
-
-def _rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
-    try:
-        return build(description)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{error} Pass it as {argument}=...") from None
-
-
-def _check_same(component: object, recorded: ev.ComponentDescription) -> None:
-    now = describe(component, recorded.group)
-    if now.name != recorded.name:
-        raise InvalidArgument(
-            f"The experiment was recorded with {recorded.name!r}, not {now.name!r} ({recorded.group}): the journal could not "
-            "be continued by it. Pass the same kind, or start a new experiment."
-        )
-    if recorded.fingerprint and now.fingerprint != recorded.fingerprint:
-        get_logger().warning("a component passed on resume has other code than the recorded one", component=now.name)
-
-
-def default_observers() -> Sequence[str]:
-    """What `run` tells people with."""
-    return DEFAULT_OBSERVERS
-
-
-__all__ = ["Outcome", "Path", "Session", "Tuner"]

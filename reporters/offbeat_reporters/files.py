@@ -50,7 +50,7 @@ class _Recorder:
     """Keeps one file in step with the journal; held by both classes below."""
 
     def __init__(self, file: str, layout: _Format) -> None:
-        if not file or file != os.path.basename(file) or file in (".", "..", "lock", "head.json", "journal", "trials"):
+        if not file or file != Path(file).name or file in (".", "..", "lock", "head.json", "journal", "trials"):
             raise InvalidArgument(f"file={file!r} is not valid: use a plain file name, such as 'results.csv'.")
         self._file = file
         self._layout = layout

@@ -38,7 +38,7 @@ def test_each_name_gives_the_class(name: str) -> None:
 
 def test_a_wrong_name_is_told_the_nearest() -> None:
     with pytest.raises(AttributeError, match="Did you mean 'ASHA'"):
-        baselines.ASHAA  # type: ignore[attr-defined]
+        _ = baselines.ASHAA  # type: ignore[attr-defined]
     with pytest.raises(UnknownPlugin, match="Did you mean 'asha'"):
         load_scheduler("ashaa")
 

@@ -290,7 +290,7 @@ def test_a_journal_that_cannot_be_read_back_costs_the_observer_not_the_run(
 
 
 def test_names_of_equal_observers_are_made_unique(lab: Any) -> None:
-    from offbeat.tuner import _observers
+    from offbeat.parts import named_observers
 
-    assert [name for name, _ in _observers([Recorder(), Recorder()])] == ["Recorder", "Recorder-1"]
+    assert [name for name, _ in named_observers([Recorder(), Recorder()])] == ["Recorder", "Recorder-1"]
     assert Lane("x", Recorder()).name == "x"

@@ -10,7 +10,16 @@ from offbeat import Continue, Pause, Resume, Start, Stop, StoppingCriterion
 from offbeat import events as ev
 from offbeat.conductor import EARLY, Conductor
 from offbeat.errors import BackendFailed, MetricMismatch, PluginFailed, TooManyFailures
-from offbeat.signals import BackendBroken, Ended, Garbled, PauseTrial, Reported, StartTrial, StopTrial
+from offbeat.signals import (
+    BackendBroken,
+    DeleteCheckpoints,
+    Ended,
+    Garbled,
+    PauseTrial,
+    Reported,
+    StartTrial,
+    StopTrial,
+)
 from offbeat.trial import Status, TrialId
 
 
@@ -61,6 +70,16 @@ def test_stop_is_commanded_and_ends_in_one_trial_stopped(lab: Any) -> None:
     game.end(0, "ended")
     stopped = game.of(ev.TrialStopped)
     assert [(e.trial, e.by, e.why) for e in stopped] == [(0, "scheduler", "bad")]
+
+
+def test_checkpoints_of_trials_that_will_not_go_on_are_deleted_if_asked_for(lab: Any) -> None:
+    decisions = answering(t0=[Stop(TrialId(0))], t1=[Pause(TrialId(1))])
+    game = lab.Game(lab.Toy(decisions, limit=4), n_workers=4).begin()
+    game.conductor.delete_checkpoints = True
+    for trial, how in ((0, "ended"), (1, "ended"), (2, "finished"), (3, "failed")):
+        game.report(trial, 1)
+        game.end(trial, how)
+    assert [c.trial for c in game.commands if isinstance(c, DeleteCheckpoints)] == [0, 3]
 
 
 def test_a_trial_that_was_told_to_pause_and_ends_by_itself_is_paused(lab: Any) -> None:

@@ -11,7 +11,6 @@ What trials have to do under each name of a behaviour is said in `offbeat.testin
 event loops of their own and need no plugin of pytest's.
 """
 
-
 from __future__ import annotations
 
 import asyncio

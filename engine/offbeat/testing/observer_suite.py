@@ -12,7 +12,6 @@
 What is checked and why is said by each check in `offbeat.testing.observer_checks`.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Sequence

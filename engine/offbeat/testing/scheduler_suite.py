@@ -10,7 +10,6 @@ Nothing runs but your scheduler, the engine's own conductor and simulated trials
 is checked and why is said by each check in `offbeat.testing.scheduler_checks`.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

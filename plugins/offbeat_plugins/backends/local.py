@@ -39,7 +39,7 @@ class LocalBackend:
         num_threads: for OpenMP and BLAS in each trial, where the environment says nothing; default cores / workers.
         env, cwd: additional variables; working directory (default: the engine's).
         max_trial_time: seconds an attempt may take; max_silence: seconds it may go without a report. It then fails.
-        delete_checkpoints: for the engine: have checkpoints deleted when no trial can need them any more.
+        delete_checkpoints: delete the checkpoints of a trial once it was stopped or has failed for good.
 
     Raises InvalidArgument: the script is missing (with the nearest file), is a directory, is not executable ...
     """

@@ -71,7 +71,7 @@ class ASHA:
         time_attr: str | None = None,
         max_resource_attr: str | None = None,
         max_t: int | None = None,
-        type: Literal["stopping", "promotion"] = "stopping",
+        type: Literal["stopping", "promotion"] = "stopping",  # noqa: A002 - the name that users know
         grace_period: int = 1,
         reduction_factor: float = 3,
         brackets: int = 1,

@@ -1,0 +1,103 @@
+"""The parts of a tuner: checked when they come in, built from what a journal says, compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from offbeat import events as ev
+from offbeat import home as homes
+from offbeat.describe import build, describe
+from offbeat.errors import BrokenPlugin, InvalidArgument, JournalError, OffbeatError, nearest
+from offbeat.journal import read_journal
+from offbeat.lane import validate_observer
+from offbeat.log import get_logger
+from offbeat.registry import load
+
+
+def recorded_spec(folder: homes.ExperimentFolder) -> ev.ExperimentSpec:
+    """The specification at the head of a journal. Raises JournalError where there is none."""
+    for recorded in read_journal(folder):
+        if isinstance(recorded.event, ev.ExperimentOpened) and recorded.event.spec is not None:
+            return recorded.event.spec
+        break
+    raise JournalError(
+        f"{folder.path} holds no experiment: its first run ended before its first event. Run it under this name again."
+    )
+
+
+def checked_limits(limits: ev.Limits) -> ev.Limits:
+    """The limits themselves. Raises InvalidArgument."""
+    workers, failures, retries = limits.n_workers, limits.max_failures, limits.max_retries
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InvalidArgument(f"n_workers={workers!r}: give a whole number from 1 up.")
+    if failures is not None and (
+        isinstance(failures, bool)
+        or not isinstance(failures, int | float)
+        or not failures >= 0
+        or (isinstance(failures, float) and failures >= 1)
+    ):
+        raise InvalidArgument(
+            f"max_failures={failures!r}: give a count (0, 1, 2 ...), a share of the ended trials as a float below 1, or None."
+        )
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise InvalidArgument(f"max_retries={retries!r}: give a whole number, 0 or more.")
+    return limits
+
+
+def named_observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
+    """(name, observer) pairs; names are made unique, plugins are loaded and built."""
+    pairs: list[tuple[str, Any]] = []
+    for one in observers:
+        name = one if isinstance(one, str) else type(one).__name__
+        observer = load("offbeat.reporters", one)() if isinstance(one, str) else one
+        if isinstance(observer, type):
+            raise InvalidArgument(
+                f"observers: {observer.__name__} is a class; pass an object: {observer.__name__}(...)."
+            )
+        validate_observer(observer, name)
+        taken = {other for other, _ in pairs}
+        pairs.append((name if name not in taken else f"{name}-{len(pairs)}", observer))
+    return pairs
+
+
+def check_has(component: object, argument: str, group: str, members: Sequence[str]) -> None:
+    """Raises InvalidArgument for a class in place of an object, BrokenPlugin for a missing member."""
+    if isinstance(component, type):
+        raise InvalidArgument(f"{argument}={component.__name__} is a class; pass an object: {component.__name__}(...).")
+    for member in members:
+        if not hasattr(component, member):
+            public = [name for name in dir(component) if not name.startswith("_")]
+            reason = f"it has no {member!r}. {nearest(member, public)}"
+            raise BrokenPlugin(group, f"{argument}={type(component).__name__}", reason)
+
+
+def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy, as it will come back from the journal. Raises InvalidArgument."""
+    plain = dict(metadata or {})
+    try:
+        return msgspec.json.decode(msgspec.json.encode(plain), type=dict[str, Any])
+    except (TypeError, OffbeatError, msgspec.MsgspecError) as error:
+        raise InvalidArgument(f"metadata has to be JSON: {error}") from None
+
+
+def rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
+    """A component as a journal describes it. Raises InvalidArgument that names the argument to pass it by."""
+    try:
+        return build(description)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error} Pass it as {argument}=...") from None
+
+
+def check_same(component: object, recorded: ev.ComponentDescription) -> None:
+    """Raises InvalidArgument where a component of another kind was passed on resume."""
+    now = describe(component, recorded.group)
+    if now.name != recorded.name:
+        raise InvalidArgument(
+            f"The experiment was recorded with {recorded.name!r}, not {now.name!r} ({recorded.group}): the journal could not "
+            "be continued by it. Pass the same kind, or start a new experiment."
+        )
+    if recorded.fingerprint and now.fingerprint != recorded.fingerprint:
+        get_logger().warning("a component passed on resume has other code than the recorded one", component=now.name)

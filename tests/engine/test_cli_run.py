@@ -47,10 +47,10 @@ name = "from-file"
 workers = 2
 seed = 3
 [backend]
-type = "local"
+plugin = "local"
 entry_point = "train.py"
 [scheduler]
-type = "random-search"
+plugin = "random-search"
 metric = "loss"
 [space]
 x = {domain = "uniform", lower = 0, upper = 1}
@@ -126,8 +126,8 @@ def test_a_name_is_used_once(offbeat: Answer) -> None:
         ('metric = "loss"', 'metrik = "loss"', "'metrik' is unknown. Did you mean 'metric'?"),
         ('metric = "loss"', "", "needs metric"),
         ("max_num_trials_started", "max_num_trials_start", "Did you mean 'max_num_trials_started'?"),
-        ('type = "random-search"', 'type = "random-serch"', "Did you mean 'random-search'?"),
-        ('type = "random-search"', "", "needs type"),
+        ('plugin = "random-search"', 'plugin = "random-serch"', "Did you mean 'random-search'?"),
+        ('plugin = "random-search"', "", "needs plugin"),
         ('"uniform"', '"unifrom"', "Did you mean 'uniform'?"),
         ("lower = 0", "lowest = 0", "Did you mean 'lower'?"),
         ('"train.py"', '"trian.py"', "'train.py'"),
@@ -276,7 +276,7 @@ def test_schema_says_what_the_reader_takes(offbeat: Answer) -> None:
     parts = schema["properties"]
     assert tuple(parts) == SECTIONS
     assert set(parts["experiment"]["properties"]) == {*EXPERIMENT_KEYS, "seed"}
-    assert set(parts["stop"]["properties"]) == {"type", *signature(StoppingCriterion).parameters}
+    assert set(parts["stop"]["properties"]) == {"plugin", *signature(StoppingCriterion).parameters}
     assert set(LIMITS) <= set(signature(StoppingCriterion).parameters)
     domain = parts["space"]["additionalProperties"]["anyOf"][1]
     assert set(domain["properties"]["domain"]["enum"]) == set(CONSTRUCTORS)

@@ -428,11 +428,11 @@ def test_sim_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         seed = 5
         workers = 8
         [backend]
-        type = "simulated"
+        plugin = "simulated"
         blackbox = "digits"
         dollars_per_hour = 3600
         [scheduler]
-        type = "random-search"
+        plugin = "random-search"
         metric = "val_loss"
         nonfinite = "worst"
         [space]

@@ -152,8 +152,8 @@ def _trial() -> Check:
         script.write_text(_SCRIPT, encoding="utf-8")
         tables = {
             "experiment": {"name": "doctor", "workers": 1, "observers": []},
-            "backend": {"type": "local", "entry_point": str(script)},
-            "scheduler": {"type": "random-search", "metric": "answer"},
+            "backend": {"plugin": "local", "entry_point": str(script)},
+            "scheduler": {"plugin": "random-search", "metric": "answer"},
             "space": {"x": {"domain": "choice", "values": [1]}},
             "stop": {"max_num_trials_started": 1},
         }

@@ -4,10 +4,10 @@
     name = "digits"
     workers = 4
     [backend]
-    type = "local"
+    plugin = "local"
     entry_point = "train.py"
     [scheduler]
-    type = "asha"
+    plugin = "asha"
     metric = "val_error"
     resource_attr = "epoch"
     max_resource_attr = "epochs"
@@ -106,7 +106,7 @@ def build(
     stop_table = dict(_section(tables, "stop", place, needed=False))
     stop_criterion = None
     if stop_table:
-        stop_table.setdefault("type", "criterion")
+        stop_table.setdefault("plugin", "criterion")
         stop_criterion = _component("offbeat.stoppers", "stop", stop_table, place)
     options = {EXPERIMENT_KEYS[key]: value for key, value in experiment.items() if key != "seed"}
     if observers is not None:
@@ -148,10 +148,10 @@ def _component(group: str, section: str, table: dict[str, Any], place: str, *arg
     """A plugin built from its section; what its constructor does not take is named before it is called."""
     from offbeat.registry import load
 
-    kind = table.pop("type", None)
+    kind = table.pop("plugin", None)
     if not isinstance(kind, str):
         raise InvalidArgument(
-            f'{place}[{section}] needs type = "...", the name of a plugin (offbeat plugins lists them).'
+            f'{place}[{section}] needs plugin = "...", the name of a plugin (offbeat plugins lists them).'
         )
     plugin = load(group, kind)
     parameters = inspect.signature(plugin).parameters
@@ -161,8 +161,8 @@ def _component(group: str, section: str, table: dict[str, Any], place: str, *arg
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ][len(args) :]
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        _known(table, tuple(takes), f"{place}key in [{section}] (type {kind!r})")
+        _known(table, tuple(takes), f"{place}key in [{section}] (plugin {kind!r})")
     missing = [name for name in takes if name not in table and parameters[name].default is inspect.Parameter.empty]
     if missing:
-        raise InvalidArgument(f"{place}[{section}] (type {kind!r}) needs {', '.join(missing)}.")
+        raise InvalidArgument(f"{place}[{section}] (plugin {kind!r}) needs {', '.join(missing)}.")
     return plugin(*args, **table)

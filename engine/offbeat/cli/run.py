@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         tables, base, where = experiment_file.read(path), path.absolute().parent, str(path)
     else:
         kind = "asha" if args.resource is not None else "random-search"
-        tables = {"backend": {"type": "local", "entry_point": args.what}, "scheduler": {"type": kind}}
+        tables = {"backend": {"plugin": "local", "entry_point": args.what}, "scheduler": {"plugin": kind}}
         base, where = Path.cwd(), ""
     merge(tables, args)
     if not tables.get("stop"):
@@ -138,8 +138,8 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (experiment, "max_failures", args.max_failures),
         (experiment, "max_retries", args.max_retries),
         (experiment, "grace", args.grace),
-        (backend, "type", args.backend),
-        (scheduler, "type", args.scheduler),
+        (backend, "plugin", args.backend),
+        (scheduler, "plugin", args.scheduler),
         (scheduler, "metric", args.metric),
         (scheduler, "mode", args.mode),
         (scheduler, "resource_attr", args.resource),

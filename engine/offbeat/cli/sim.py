@@ -117,8 +117,8 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     experiment = tables.setdefault("experiment", {})
     backend = tables.setdefault("backend", {})
     scheduler = tables.setdefault("scheduler", {})
-    if backend.setdefault("type", "simulated") not in ("simulated", "offbeat:simulated"):
-        raise InvalidArgument(f"[backend] type is {backend['type']!r}; offbeat sim takes 'simulated'. Use offbeat run.")
+    if backend.setdefault("plugin", "simulated") not in ("simulated", "offbeat:simulated"):
+        raise InvalidArgument(f"[backend] plugin is {backend['plugin']!r}; offbeat sim takes 'simulated'. Use offbeat run.")
     for table, key, value in (
         (experiment, "workers", args.workers),
         (experiment, "max_retries", args.max_retries),
@@ -126,7 +126,7 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (backend, "dataset", args.dataset),
         (backend, "faults", args.faults),
         (backend, "dollars_per_hour", args.price),
-        (scheduler, "type", args.scheduler),
+        (scheduler, "plugin", args.scheduler),
         (scheduler, "metric", args.metric),
         (scheduler, "mode", args.mode),
     ):
@@ -161,8 +161,8 @@ def _complete(tables: dict[str, Any], backend: dict[str, Any], scheduler: dict[s
     mode = blackbox.objectives[metric] if isinstance(metric, str) else None
     if mode is not None:
         scheduler.setdefault("mode", mode)
-    scheduler.setdefault("type", "asha" if several else "random-search")
-    takes = inspect.signature(load("offbeat.schedulers", scheduler["type"])).parameters
+    scheduler.setdefault("plugin", "asha" if several else "random-search")
+    takes = inspect.signature(load("offbeat.schedulers", scheduler["plugin"])).parameters
     if "space" not in tables:
         space = blackbox.space.to_json()
         maximum = next((name for name, one in blackbox.space.constants.items() if one == levels[-1]), f"max_{resource}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from math import inf
+from typing import Any, Final, NamedTuple, cast
 
 import anyio
 from msgspec import structs
@@ -26,7 +27,7 @@ from offbeat.errors import BackendFailed, EngineBlocked
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
 from offbeat.log import get_logger
-from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView
+from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, SimulatedSession
 from offbeat.readback import ReadBack
 from offbeat.signals import BackendBroken, Command, Signal
 from offbeat.watchdog import Watchdog
@@ -285,8 +286,8 @@ class Driver:
 
     async def _simulate(self) -> None:
         """Signals of simulated time: one after the other, proposals awaited in place while the clock stands still."""
-        session, conductor, committer, time = self._session, self.conductor, self._committer, self._loop.time
-        assert session is not None
+        conductor, committer, time = self.conductor, self._committer, self._loop.time
+        session = cast(SimulatedSession, self._session)
         slots = conductor.ledger.slots
         most = 1 if self._options.durability == "commit" else RESULTS
         breath = time()
@@ -300,18 +301,14 @@ class Driver:
             limit = conductor.next_time()
             # A result after which everybody goes on needs no turn of its own: until something else comes, or so many.
             for _ in range(most):
-                signals = session.receive_nowait()
-                if not signals:
-                    self._end_of_time()
+                signal = session.next_signal(inf if limit is None else limit)
+                if signal is None:
+                    self._end_of_time(limit)
                     break
-                for signal in signals:
-                    at = getattr(signal, "at", None)
-                    if at is not None and at > self._now:
-                        if limit is not None and self._now < limit < at:
-                            self._now = limit
-                            conductor.tick(limit)
-                        self._now = at
-                    conductor.signal(signal, self._now)
+                at = getattr(signal, "at", None)
+                if at is not None and at > self._now:
+                    self._now = at
+                conductor.signal(signal, self._now)
                 if conductor.commands or conductor.closing or len(slots) < conductor.state.limits.n_workers:
                     break
             self._after_turn()
@@ -319,9 +316,8 @@ class Driver:
                 await asyncio.sleep(0)
                 breath = time()
 
-    def _end_of_time(self) -> None:
-        """No trial will ever send anything again: only a limit by time can still bring the end."""
-        limit = self.conductor.next_time()
+    def _end_of_time(self, limit: float | None) -> None:
+        """Nothing comes before the limit by time, or ever."""
         if limit is None:
             raise BackendFailed("simulated time has come to its end while trials were still running")
         self._now = max(self._now, limit)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -244,15 +245,23 @@ class BackendSession(Protocol):
         ...
 
     def receive_nowait(self) -> Sequence[Signal]:
-        """Signals that are there, oldest first; empty if none. Simulated time advances by this call."""
+        """Signals that are there, oldest first; empty if none."""
         ...
 
     async def receive(self) -> Sequence[Signal]:
-        """Waits for at least one signal. Cancelling it loses nothing. In simulated time: never called while work exists."""
+        """Waits for at least one signal. Cancelling it loses nothing. Never called in simulated time."""
         ...
 
     def interrupt(self) -> None:
         """Ends all attempts at once, callable from any thread: used when the event loop is stuck."""
+        ...
+
+
+class SimulatedSession(BackendSession, Protocol):
+    """An opened backend with `time = "simulated"`."""
+
+    def next_signal(self, until: float = inf) -> Signal | None:
+        """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""
         ...
 
 

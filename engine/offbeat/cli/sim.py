@@ -118,7 +118,9 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     backend = tables.setdefault("backend", {})
     scheduler = tables.setdefault("scheduler", {})
     if backend.setdefault("plugin", "simulated") not in ("simulated", "offbeat:simulated"):
-        raise InvalidArgument(f"[backend] plugin is {backend['plugin']!r}; offbeat sim takes 'simulated'. Use offbeat run.")
+        raise InvalidArgument(
+            f"[backend] plugin is {backend['plugin']!r}; offbeat sim takes 'simulated'. Use offbeat run."
+        )
     for table, key, value in (
         (experiment, "workers", args.workers),
         (experiment, "max_retries", args.max_retries),

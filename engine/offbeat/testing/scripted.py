@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -145,7 +146,12 @@ class ScriptedSession:
 
     def receive_nowait(self) -> Sequence[Signal]:
         """The next signal; simulated time advances to it."""
-        while self._heap:
+        signal = self.next_signal()
+        return () if signal is None else (signal,)
+
+    def next_signal(self, until: float = inf) -> Signal | None:
+        """See `offbeat.protocols.SimulatedSession`."""
+        while self._heap and self._heap[0][0] <= until:
             at, trial, attempt, _, signal = heapq.heappop(self._heap)
             running = self.alive.get(TrialId(trial))
             if running is None or running.attempt != attempt:
@@ -156,8 +162,10 @@ class ScriptedSession:
             else:
                 self._backend.saved[running.trial] = running.taken
                 self._advance(running, at)
-            return (signal,)
-        return ()
+            return signal
+        if until < inf:
+            self.now = max(self.now, until)
+        return None
 
     async def receive(self) -> Sequence[Signal]:
         """Never called in simulated time."""

@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter with syne-tune 0.13, see peers/synetune_local.py")
     a = parser.parse_args()
     pin()
     ours, theirs, ratio = paired(lambda: offbeat(a.trials, a.workers), lambda: bare(a.trials, a.workers), a.runs)
@@ -76,6 +77,14 @@ def main() -> None:
         benchmark="local-trials", machine=machine(), trials=a.trials, workers=a.workers, runs=a.runs,
         ms_a_trial=1e3 * ours, bare_ms_a_trial=1e3 * theirs, ratio=ratio,
     )  # fmt: skip
+    if a.peer:
+        command = [a.peer, str(Path(__file__).parent / "peers" / "synetune_local.py"), str(a.trials), str(a.workers)]
+        peer, ours, ratio = paired(
+            lambda: float(subprocess.run(command, check=True, capture_output=True).stdout.split()[-1]),
+            lambda: offbeat(a.trials, a.workers),
+            min(3, a.runs),
+        )
+        say(peer="syne-tune 0.13", peer_ms_a_trial=1e3 * peer, ms_a_trial=1e3 * ours, times_slower=ratio)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import textwrap
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -58,6 +59,12 @@ class LocalRuns:
         while not condition(seen):
             seen += await session.receive()
         return seen
+
+    async def pid(self, session: Any, trial: int) -> int:
+        """The trial's process id, which comes by another way than its reports and may be behind them."""
+        while trial not in session.pids:
+            await asyncio.sleep(0)
+        return int(session.pids[trial])
 
     def alive(self, marker: str | None = None) -> list[int]:
         """Processes with the marker in their initial environment or their arguments, zombies left out."""

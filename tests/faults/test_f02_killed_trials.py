@@ -39,7 +39,7 @@ async def test_kills_over_four_workers(local, monkeypatch, kills):
             assert sorted(gpus.values()) == ["0", "1", "2", "3"]
             victim = rng.choice(sorted(gpus))
             number = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM))
-            os.kill(session.pids[victim], number)
+            os.kill(await local.pid(session, victim), number)
             (end,) = await session.receive()
             assert end == Ended(victim, 0, "failed", f"killed by {number.name}")
             del gpus[victim]

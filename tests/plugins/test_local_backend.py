@@ -390,7 +390,7 @@ async def test_a_killed_shim_leaves_nothing_behind(local, with_supervisor):
         session.submit(start(0))
         session.submit(start(1))
         await local.until(session, lambda seen: len(seen) == 2)
-        stats = [Path(f"/proc/{session.pids[trial]}/stat").read_text() for trial in (0, 1)]
+        stats = [Path(f"/proc/{await local.pid(session, trial)}/stat").read_text() for trial in (0, 1)]
         shims = [int(stat.rpartition(")")[2].split()[1]) for stat in stats]
         if with_supervisor:
             os.kill(session._link.pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ from offbeat.events import Event, PluginFailed, TrialResult
 from offbeat.lane import Lane
 from offbeat.protocols import ExperimentView, Recorded
 
-TAIL: Final = 65_536
+TAIL: Final = 16_384
 """Events kept in memory for lanes and streams that lag."""
 
 BATCH: Final = 4_096

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from offbeat import events as ev
 from offbeat.contained import told
 from offbeat.decisions import Decision, Proposal
-from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures
+from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
 from offbeat.intake import Refusal, plain, short
 from offbeat.protocols import Attempt, ProposalRequest
 from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
@@ -66,6 +66,7 @@ class Conductor:
         self._drained_by = ""
         self._cut = False
         self.delete_checkpoints = delete_checkpoints
+        self._watched_seen = False
         self._proposal_errors = 0
         self._early: dict[TrialId, dict[int, Reported]] = {}
 
@@ -94,6 +95,9 @@ class Conductor:
         state = self.state
         spec = state.spec if state.session < 0 else None
         self._record(ev.ExperimentOpened(at, state.session + 1, spec, host))
+        if self.delete_checkpoints:
+            # What the last session had decided and may not have come to.
+            self.commands += [DeleteCheckpoints(r.id) for r in self.ledger.having(Status.STOPPED, Status.FAILED)]
 
     def change_limits(self, at: float, limits: ev.Limits) -> None:
         """Other limits from here on; `stopper` is theirs already."""
@@ -245,6 +249,9 @@ class Conductor:
             self.events[place] = event
             self.commands += commands
             self.ledger.decide(event)
+            if self.delete_checkpoints:
+                gone = [trial for trial, _, _ in event.others if self.ledger[trial].status is Status.STOPPED]
+                self.commands += [DeleteCheckpoints(trial) for trial in gone]
         state.usage.apply(event)
         self._check_limits(at)
 
@@ -292,6 +299,7 @@ class Conductor:
             self._failed(record, at, missing, detail, retry=False)
         else:
             self._record(ev.TrialFinished(at, trial, attempt))
+            self._check_watched(record, at)
         if self.delete_checkpoints and record.status in (Status.STOPPED, Status.FAILED):
             self.commands.append(DeleteCheckpoints(trial))
 
@@ -304,6 +312,17 @@ class Conductor:
             self.fail(at, TooManyFailures(usage.failed, usage.finished, f"{reason}\n{detail}".strip()))
 
     # --- limits
+
+    def _check_watched(self, record: TrialRecord, at: float) -> None:
+        """The first trial that has run to its end shows whether what the criterion waits for is ever reported."""
+        if self.stopper is None or self._watched_seen or record.last is None:
+            return
+        self._watched_seen = True
+        for name in self.stopper.watched_metrics:
+            if self.state.usage.metrics[name].lowest is None:
+                reported = [one for one in record.last if not one.startswith("st_")]
+                self.fail(at, WatchedMetricMissing(name, reported))
+                return
 
     def tick(self, at: float) -> None:
         """Time has passed: limits that depend on it alone are looked at."""

@@ -126,6 +126,11 @@ class Driver:
         return self.conductor.state.spec
 
     @property
+    def limits(self) -> ev.Limits:
+        """The limits in force."""
+        return self.conductor.state.limits
+
+    @property
     def ledger(self) -> LedgerView:
         """All trials, live."""
         return self.conductor.ledger

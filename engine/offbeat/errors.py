@@ -111,6 +111,21 @@ class MetricMismatch(OffbeatError, ValueError):
         )
 
 
+class WatchedMetricMissing(OffbeatError, ValueError):
+    """A stopping criterion waits for a metric that a whole trial did not report."""
+
+    def __init__(self, expected: str, reported: Sequence[str]) -> None:
+        super().__init__(expected, reported)
+        self.expected, self.reported = expected, reported
+
+    def __str__(self) -> str:
+        names = ", ".join(map(repr, self.reported))
+        return (
+            f"The stopping criterion waits for the metric {self.expected!r}, but a trial has run to its end and reported "
+            f"{names} only: the run would have no end. {nearest(self.expected, self.reported)}"
+        )
+
+
 class InvalidResource(OffbeatError, ValueError):
     """The first report counts its resource wrongly (from 0, in fractions, as text)."""
 

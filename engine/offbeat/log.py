@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-logging.getLogger("offbeat").addHandler(logging.NullHandler())
-
 
 def get_logger() -> Any:
-    """A structlog logger that hands `key=value` lines to `logging.getLogger("offbeat")` and configures nothing."""
+    """A structlog logger that hands `key=value` lines to `logging.getLogger("offbeat")` and configures nothing.
+
+    Where the host has not configured logging either, the standard library prints warnings to standard error.
+    """
     import structlog
 
     return structlog.wrap_logger(

@@ -14,6 +14,7 @@ from offbeat.errors import BrokenPlugin, InvalidArgument, JournalError, OffbeatE
 from offbeat.journal import read_journal
 from offbeat.lane import validate_observer
 from offbeat.log import get_logger
+from offbeat.protocols import Scheduler
 from offbeat.registry import load
 
 
@@ -49,6 +50,8 @@ def checked_limits(limits: ev.Limits) -> ev.Limits:
 
 def named_observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
     """(name, observer) pairs; names are made unique, plugins are loaded and built."""
+    if isinstance(observers, str):
+        raise InvalidArgument(f"observers={observers!r}: give a list, such as [{observers!r}].")
     pairs: list[tuple[str, Any]] = []
     for one in observers:
         name = one if isinstance(one, str) else type(one).__name__
@@ -76,6 +79,8 @@ def check_has(component: object, argument: str, group: str, members: Sequence[st
 
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy, as it will come back from the journal. Raises InvalidArgument."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidArgument(f"metadata={metadata!r}: give a mapping from names to JSON values.")
     plain = dict(metadata or {})
     try:
         return msgspec.json.decode(msgspec.json.encode(plain), type=dict[str, Any])
@@ -89,6 +94,28 @@ def rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
         return build(description)
     except InvalidArgument as error:
         raise InvalidArgument(f"{error} Pass it as {argument}=...") from None
+
+
+def check_scheduler(scheduler: Scheduler, spec: ev.ExperimentSpec) -> None:
+    """Raises InvalidArgument, naming the difference, for a scheduler that could not have made the journal so far."""
+    check_same(scheduler, spec.scheduler)
+    objective = scheduler.objective
+    pairs = {
+        "the space": (scheduler.space.to_json(), spec.space),
+        "the metrics": (objective.metrics, spec.metrics),
+        "resource_attr": (objective.resource_attr, spec.resource_attr),
+        "max_t": (objective.max_t, spec.max_t),
+        "random_seed": (scheduler.seed, spec.seed),
+    }
+    now, then = describe(scheduler, "offbeat.schedulers").options, spec.scheduler.options
+    if now is not None and then is not None:
+        pairs |= {name: (now.get(name), then.get(name)) for name in sorted({*now, *then})}
+    for what, (passed, recorded) in pairs.items():
+        if passed != recorded:
+            raise InvalidArgument(
+                f"The scheduler passed on resume differs from the recorded one in {what}: {passed!r} instead of "
+                f"{recorded!r}. Pass it as it was, or nothing where the journal describes it, or start a new experiment."
+            )
 
 
 def check_same(component: object, recorded: ev.ComponentDescription) -> None:

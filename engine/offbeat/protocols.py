@@ -14,7 +14,7 @@ import msgspec
 
 from offbeat.decisions import Decision, Proposal
 from offbeat.errors import InvalidArgument, nearest
-from offbeat.events import Event, MetricSpec
+from offbeat.events import Event, Limits, MetricSpec
 from offbeat.seeds import generator
 from offbeat.signals import Command, Signal, StartTrial
 from offbeat.trial import Status, TrialId
@@ -337,6 +337,8 @@ class ExperimentView(Protocol):
     def folder(self) -> ExperimentFolder: ...
     @property
     def spec(self) -> Any: ...
+    @property
+    def limits(self) -> Limits: ...
     @property
     def ledger(self) -> LedgerView: ...
     @property

@@ -9,6 +9,7 @@ line is `[tune-metric]: {..}`, which any language can print. Without an engine t
 
 from __future__ import annotations
 
+import _thread  # threading's own locks, without its import
 import os
 import sys
 import time
@@ -36,6 +37,30 @@ _ATOMIC: Final = 4096
 _CLAIM: Final = "OFFBEAT_REPORTER"
 
 
+class _Process:
+    """What all reporters of this process share.
+
+    Attributes:
+        lock: held while a report is sent; re-entrant, as a signal handler may report in the middle of a report.
+        made: whether there has been a Reporter; forked: whether this is a forked child of a process that had one.
+    """
+
+    def __init__(self) -> None:
+        self.lock = _thread.RLock()
+        self.made = False
+        self.forked = False
+
+    def after_fork(self) -> None:
+        # Another thread of the parent may have held it, and does not exist here.
+        self.lock = _thread.RLock()
+        self.forked = self.forked or self.made
+
+
+_process: Final = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.after_fork)
+
+
 class Reporter:
     """Sends metrics of a training script to the engine that started it.
 
@@ -43,8 +68,8 @@ class Reporter:
     `st_worker_time` (seconds since this object was made) and, where a price is known, `st_worker_cost` (dollars so far:
     price per hour, times instances, times `st_worker_time`).
 
-    Only one process of a trial reports: rank 0 of a distributed training, never a forked child, and of several
-    processes the one that reported first.
+    Only one process of a trial reports: rank 0 of a distributed training, never the forked child of a process that has
+    made a Reporter, and of several processes the one that reported first. All threads of that process may.
 
     Args:
         add_time, add_cost: leave these fields out by False.
@@ -77,8 +102,11 @@ class Reporter:
         self._trial = _whole_number(os.environ.get("OFFBEAT_TRIAL"))
         self._attempt = _whole_number(os.environ.get("OFFBEAT_ATTEMPT")) or 0
         self._pid = os.getpid()
-        self._silent = _rank() > 0
+        self._silent = _rank() > 0 or (_process.forked and self._trial is not None)
+        _process.made = True
         self._channel: _Channel | None = None
+        self._sending = False
+        self._waiting: list[dict[str, Any]] = []
         self._iteration = 0
         self._started = time.perf_counter()
 
@@ -92,6 +120,25 @@ class Reporter:
         values = {name: _plain(name, value) for name, value in metrics.items()}
         if self._silent or os.getpid() != self._pid:
             return
+        with _process.lock:
+            self._waiting.append(values)
+            if self._sending:
+                # A signal handler came in the middle of a report of this thread, which sends this one afterwards.
+                return
+            self._sending = True
+            try:
+                while self._waiting:
+                    self._complete(self._waiting.pop(0))
+            finally:
+                # An exception of that handler ends the report that it came into, not the one that it made.
+                while self._waiting:
+                    self._complete(self._waiting.pop(0))
+                self._sending = False
+
+    def _complete(self, values: dict[str, Any]) -> None:
+        if self._silent:
+            return
+        metrics = dict(values)
         now = time.time()
         elapsed = time.perf_counter() - self._started
         values["st_worker_timestamp"] = now

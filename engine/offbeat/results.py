@@ -84,6 +84,7 @@ class Experiment:
         ledger: all trials.
         sessions: oldest first.
         events: how many the journal had; elapsed: time of the last one in seconds of the experiment's clock.
+        n_results: counted results, as in `Usage.results`; n_late: late and repeated ones, which are recorded only.
         running: the engine that is writing to it, or None.
     """
 
@@ -94,6 +95,7 @@ class Experiment:
         self.events = 0
         self.elapsed = 0.0
         self.n_results = 0
+        self.n_late = 0
         self._best: dict[str, dict[TrialId, tuple[float, int, float]]] = {}
         records = read_journal(folder)
         first = next(records, None)
@@ -200,6 +202,7 @@ class Experiment:
             "trials": len(self.ledger),
             "counts": self.counts(),
             "results": self.n_results,
+            "late": self.n_late,
             "best": best
             and {
                 "trial": int(best.trial.id),
@@ -214,9 +217,11 @@ class Experiment:
     def _fold(self, event: Any) -> None:
         if type(event) is TrialResult:
             self.ledger.apply(event)
-            self.n_results += 1
             if event.verdict in COUNTED:
+                self.n_results += 1
                 self._rank(event)
+            else:
+                self.n_late += 1
         else:
             self.ledger.apply(event)
             if isinstance(event, ExperimentOpened):

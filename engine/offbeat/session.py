@@ -45,7 +45,7 @@ class Session:
     @property
     def name(self) -> str:
         """The experiment's name."""
-        return self._driver.spec.name
+        return self._driver.folder.name
 
     @property
     def folder(self) -> Path:

@@ -34,6 +34,7 @@ from offbeat.log import get_logger
 from offbeat.parts import (
     check_has,
     check_same,
+    check_scheduler,
     checked_limits,
     checked_metadata,
     named_observers,
@@ -100,7 +101,7 @@ class Tuner:
     ) -> None:
         check_has(trial_backend, "trial_backend", "offbeat.backends", ("open", "time"))
         check_has(scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed"))
-        if not grace >= 0:
+        if isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0:
             raise InvalidArgument(f"grace={grace!r}: give a number of seconds, 0 or more.")
         self.trial_backend = trial_backend
         self.scheduler = scheduler
@@ -181,9 +182,10 @@ class Tuner:
             blocked_after=blocked_after,
             clock=clock,
         )
-        for component, recorded in ((trial_backend, spec.backend), (scheduler, spec.scheduler)):
-            if component is not None:
-                check_same(component, recorded)
+        if trial_backend is not None:
+            check_same(trial_backend, spec.backend)
+        if scheduler is not None:
+            check_scheduler(scheduler, spec)
         changes = {
             "n_workers": n_workers,
             "max_failures": max_failures,

@@ -10,7 +10,7 @@ from offbeat.clock import Clock, SystemClock
 from offbeat.events import ExperimentClosed, ExperimentSpec, LimitsChanged, PluginFailed, ReportRejected, TrialFailed
 from offbeat.protocols import ExperimentView, Recorded
 from offbeat.text import printable
-from offbeat_reporters.progress import Gatherer, Progress, constants, counted, limit, number, settings
+from offbeat_reporters.progress import Gatherer, Progress, constants, counted, in_force, limit, number, settings
 
 if TYPE_CHECKING:
     from offbeat_reporters.live_table import LiveTable
@@ -43,7 +43,9 @@ class Console:
         """A session begins."""
         spec: ExperimentSpec = experiment.spec
         self._spec = spec
-        self._limits = spec.limits
+        self._experiment = experiment
+        self._limits = in_force(experiment, spec.limits)
+        self._head_is_due = True
         self._constants = constants(spec.space)
         self._metric = spec.metrics[0].name
         self._gatherer = Gatherer(experiment)
@@ -64,14 +66,11 @@ class Console:
             else:
                 self._table = LiveTable(stream, experiment, self._progress)
                 self._table.start()
-        if self._table is None:
-            self._print(
-                f"{spec.name}: {spec.scheduler.name} on {spec.backend.name}, {spec.limits.n_workers} workers, "
-                f"{'minimising' if spec.metrics[0].mode == 'min' else 'maximising'} {self._metric}"
-            )
 
     async def handle(self, events: Sequence[Recorded]) -> None:
         """Looks at the ledger, as often as that is cheap, and tells what is new."""
+        self._follow_limits(events)
+        self._head()
         for recorded in events:
             match recorded.event:
                 case TrialFailed() as failed:
@@ -84,10 +83,6 @@ class Console:
                     self._trouble(f"trial {rejected.trial}: report not usable: {rejected.reason}")
                 case PluginFailed() as plugin:
                     self._trouble(f"plugin {plugin.name!r} failed in {plugin.where}: {plugin.error}")
-                case LimitsChanged() as changed:
-                    self._limits = changed.limits
-                    if self._table is not None:
-                        self._table.limits = changed.limits
                 case ExperimentClosed() as closed:
                     self._outcome = printable(f"{closed.outcome}: {closed.reason.partition(chr(10))[0]}")
                 case _:
@@ -107,6 +102,8 @@ class Console:
 
     async def finish(self) -> None:
         """The last word: how it ended, and the best."""
+        self._follow_limits(())
+        self._head()
         self._look(self._clock.monotonic())
         if self._table is not None:
             self._table.stop(self._outcome)
@@ -117,6 +114,26 @@ class Console:
         self._tell_progress(self._clock.monotonic())
         if self._outcome:
             self._print(self._outcome)
+
+    def _follow_limits(self, events: Sequence[Recorded]) -> None:
+        for recorded in events:
+            if isinstance(recorded.event, LimitsChanged):
+                self._limits = recorded.event.limits
+        # The event may have been skipped.
+        self._limits = in_force(self._experiment, self._limits)
+        if self._table is not None:
+            self._table.limits = self._limits
+
+    def _head(self) -> None:
+        """Printed with the first events, not at the start: a session that is resumed changes its limits after that."""
+        if self._table is not None or not self._head_is_due:
+            return
+        self._head_is_due = False
+        spec = self._spec
+        self._print(
+            f"{spec.name}: {spec.scheduler.name} on {spec.backend.name}, {self._limits.n_workers} workers, "
+            f"{'minimising' if spec.metrics[0].mode == 'min' else 'maximising'} {self._metric}"
+        )
 
     def _look(self, now: float) -> None:
         self._progress = self._gatherer.look()

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from offbeat.events import ExperimentSpec
 from offbeat.protocols import ExperimentView
-from offbeat_reporters.progress import Progress, constants, counted, limit, number, settings
+from offbeat_reporters.progress import Progress, constants, counted, in_force, limit, number, settings
 
 MOST_ROWS: Final = 16
 
@@ -32,7 +32,7 @@ class LiveTable:
         self.notices: list[str] = []
         self._experiment = experiment
         self._spec: ExperimentSpec = experiment.spec
-        self.limits = self._spec.limits
+        self.limits = in_force(experiment, self._spec.limits)
         self._outcome = ""
         # The host's own output is left where it goes: nothing is redirected.
         self._live = Live(

@@ -158,6 +158,12 @@ def constants(space: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, entry in space.items() if isinstance(entry, Mapping) and "constant" in entry)
 
 
+def in_force(experiment: ExperimentView, otherwise: Limits) -> Limits:
+    """The limits that the view says are in force now, if it says so."""
+    limits = getattr(experiment, "limits", None)
+    return limits if isinstance(limits, Limits) else otherwise
+
+
 def limit(limits: Limits) -> tuple[str, float] | None:
     """The limit that shows how far the experiment is: ("max_wallclock_time", seconds) or a count of trials, or None."""
     criterion = limits.stop_criterion

@@ -109,7 +109,9 @@ def test_best(offbeat: Answer) -> None:
     assert len(values) == 4
     assert f"--x {entries[0]['config']['x']!r}" in offbeat("best", "small")
     assert len(offbeat("best", "small", "-n", "4").splitlines()) == 5
-    assert "from 1 up" in offbeat("best", "small", "-n", "0", status=2)
+    for command in ("best", "show"):
+        for n in ("0", "-3"):
+            assert "from 1 up" in offbeat(command, "small", "-n", n, status=2)
 
 
 def test_status_of_an_experiment_that_is_over(offbeat: Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -95,6 +96,9 @@ def test_run_a_file_then_resume_with_another_limit(offbeat: Answer, place: Path)
     assert shown["limits"]["n_workers"] == 1
     assert [session["outcome"] for session in shown["sessions"]] == ["done", "done"]
     assert {trial["config"].get("width", 4) for trial in shown["trials"]} == {4}
+    status = offbeat("status", "from-file")
+    assert "1 workers" in status
+    assert "5 of 5 trials" in status
 
 
 def test_options_replace_what_the_file_says(offbeat: Answer) -> None:
@@ -111,6 +115,92 @@ def test_relative_paths_count_from_the_file(offbeat: Answer, place: Path, monkey
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")
     offbeat("run", "../experiment.toml", "--quiet")
+
+
+def test_cwd_and_binary_count_from_the_file(offbeat: Answer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "work").mkdir()
+    (place / "python").write_text(f'#!/bin/sh\npwd > ran-here\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    (place / "python").chmod(0o755)
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    for name, binary in (("one", '"./python"'), ("list", '["./python", "-B"]')):
+        text = FILE.replace("from-file", name).replace('"train.py"', f'"train.py"\ncwd = "work"\nbinary = {binary}')
+        (place / "experiment.toml").write_text(text, encoding="utf-8")
+        offbeat("run", "../experiment.toml", "--quiet")
+        assert Path((place / "work" / "ran-here").read_text(encoding="utf-8").strip()).samefile(place / "work")
+        (place / "work" / "ran-here").unlink()
+
+
+PLATEAU = '[stop]\nplugin = "plateau"\nmetric = "loss"\nnum_trials = 500'
+
+
+def test_limits_come_beside_a_criterion_of_another_kind(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILE.replace("[stop]\nmax_num_trials_started = 3", PLATEAU)
+    (place / "experiment.toml").write_text(text, encoding="utf-8")
+    assert main(["run", "experiment.toml", "--quiet", "--max-num-trials-started", "2"]) == 0
+    assert "PlateauStopper('loss'" in capsys.readouterr().err
+    # The limit can be raised: the old one is replaced, not kept as one more alternative.
+    for count, argv in ((4, ["--max-num-trials-started", "4"]), (4, ["--max-wallclock-time", "60"])):
+        assert main(["resume", "from-file", "--quiet", *argv]) == 0
+        told = capsys.readouterr().err
+        assert "PlateauStopper('loss'" in told
+        assert "max_num_trials_started=4" in told
+        assert main(["show", "from-file", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["trials"]) == count
+
+
+def test_limits_and_criteria() -> None:
+    from offbeat.cli.limits import changed_criterion, with_limits
+    from offbeat.describe import describe
+    from offbeat.stopping import PlateauStopper, StoppingCriterion
+
+    def options(stopper: object) -> Any:
+        return describe(stopper, "offbeat.stoppers").options
+
+    started = StoppingCriterion(max_num_trials_started=2, max_cost=1.0)
+    expected = options(StoppingCriterion(max_num_trials_started=5, max_cost=1.0))
+    assert options(with_limits(started, {"max_num_trials_started": 5})) == expected
+    either = StoppingCriterion(max_num_trials_started=2) | StoppingCriterion(max_cost=1.0)
+    assert options(with_limits(either, {"max_num_trials_started": 5})) == expected
+    both = started & PlateauStopper("loss")
+    again = changed_criterion(describe(both, "offbeat.stoppers"), {"max_num_evaluations": 9})
+    assert options(again) == options(both | StoppingCriterion(max_num_evaluations=9))
+
+
+def test_a_criterion_that_cannot_be_built_again_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    from offbeat.cli.limits import changed_criterion
+    from offbeat.events import ComponentDescription
+
+    changed_criterion(ComponentDescription("offbeat.stoppers", "mine:Own"), {"max_cost": 2.0})
+    told = capsys.readouterr().err
+    assert "mine:Own" in told
+    assert "max_cost=2.0" in told
+
+
+def test_warnings_of_the_engine_are_told(
+    offbeat: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from offbeat.cli import look
+    from offbeat.log import get_logger
+
+    def list_all(_: object) -> int:
+        get_logger().info("nobody asked")
+        get_logger().warning("other code than recorded", component="asha")
+        return 0
+
+    monkeypatch.setattr(look, "list_all", list_all)
+    handlers = list(logging.getLogger("offbeat").handlers)
+    assert main(["ls"]) == 0
+    told = capsys.readouterr().err
+    assert "other code than recorded" in told
+    assert "nobody asked" not in told
+    assert logging.getLogger("offbeat").handlers == handlers
+
+
+def test_resume_says_what_is_not_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resume", "--help"])
+    assert "not recorded" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_name_is_used_once(offbeat: Answer) -> None:
@@ -266,6 +356,12 @@ def test_status_after_a_kill_says_how_to_go_on(place: Path, offbeat: Answer) -> 
     process.communicate(timeout=50)
     assert "offbeat resume killed" in offbeat("status", "killed")
     assert json.loads(offbeat("show", "killed", "--json"))["status"] == "crashed"
+    shown = offbeat("show", "killed")
+    assert "the engine died; go on with: offbeat resume killed" in shown
+    assert "next session" not in shown
+    limit = ("--max-num-evaluations", "1")
+    offbeat("resume", "killed", "--quiet", *limit)
+    assert "the engine died; the next session went on from there" in offbeat("show", "killed")
 
 
 def test_schema_says_what_the_reader_takes(offbeat: Answer) -> None:

@@ -82,6 +82,16 @@ def test_checkpoints_of_trials_that_will_not_go_on_are_deleted_if_asked_for(lab:
     assert [c.trial for c in game.commands if isinstance(c, DeleteCheckpoints)] == [0, 3]
 
 
+def test_a_paused_trial_that_another_s_result_stops_loses_its_checkpoints(lab: Any) -> None:
+    game = lab.Game(lab.Toy(answering(t0=[Pause(TrialId(0))], t1=[Stop(TrialId(0))]), limit=2)).begin()
+    game.conductor.delete_checkpoints = True
+    game.report(0, 1)
+    game.end(0, "ended")
+    game.report(1, 1)
+    assert game.ledger[TrialId(0)].status is Status.STOPPED
+    assert [c.trial for c in game.commands if isinstance(c, DeleteCheckpoints)] == [0]
+
+
 def test_a_trial_that_was_told_to_pause_and_ends_by_itself_is_paused(lab: Any) -> None:
     game = lab.Game(lab.Toy(answering(t0=[Pause(TrialId(0))]), limit=1)).begin()
     game.report(0, 1)

@@ -150,7 +150,9 @@ def test_sessions_limits_and_counts(folder):
     assert (second.started, second.opened, second.closed, second.outcome) == (2000.0, 3.2, None, "")
     assert experiment.limits.n_workers == 7
     assert experiment.counts() == {"finished": 1, "stopped": 1, "failed": 1}
-    assert (experiment.elapsed, experiment.n_results) == (4.1, 7)
+    # The late one is a row, but no limit counts it.
+    assert (experiment.elapsed, experiment.n_results, experiment.n_late) == (4.1, 6, 1)
+    assert experiment.n_results == sum(record.reports for record in experiment.ledger)
 
 
 def test_the_status_says_who_runs_it_or_how_it_ended(folder):
@@ -169,6 +171,7 @@ def test_the_summary_is_json(folder):
     summary = json.loads(json.dumps(load(folder).summary()))
     assert summary["best"]["config"] == {"lr": 0.1, "layers": 2}
     assert (summary["name"], summary["status"], summary["trials"], summary["n_workers"]) == ("e", "crashed", 3, 7)
+    assert (summary["results"], summary["late"]) == (6, 1)
 
 
 def test_an_experiment_without_results_has_no_best(tmp_path):

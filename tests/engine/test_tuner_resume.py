@@ -9,10 +9,12 @@ import pytest
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat import events as ev
-from offbeat.errors import ExperimentExists, InvalidArgument, JournalError
+from offbeat.config_space import uniform
+from offbeat.errors import ExperimentExists, InvalidArgument, JournalError, WatchedMetricMissing
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
-from offbeat.testing.scripted import ScriptedBackend
+from offbeat.optimizer.baselines import ASHA
+from offbeat.testing.scripted import ScriptedBackend, curve
 
 
 def resume(lab: Any, **options: Any) -> Tuner:
@@ -110,3 +112,43 @@ def test_a_name_by_default_is_the_script_s_with_date_and_time(lab: Any) -> None:
 
     tuner = lab.tuner(lab.home, lab.Toy(), name=None, clock=ManualClock(wall=1_700_000_000.25))
     assert tuner.name == "experiment-20231114-221320-250"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"config_space": {"x": uniform(5, 6), "epochs": 9}}, "the space"),
+        ({"random_seed": 77}, "random_seed"),
+        ({"grace_period": 2}, "grace_period"),
+    ],
+)
+def test_a_scheduler_that_could_not_have_made_the_journal_is_refused(lab: Any, changes: Any, what: str) -> None:
+    arguments = {"config_space": {"x": uniform(0, 1), "epochs": 9}, "random_seed": 1}
+    same = {"metric": "loss", "resource_attr": "epoch", "max_resource_attr": "epochs"}
+    script = curve(lambda config, epoch: {"loss": config["x"] + 1 / epoch}, 9)
+    stop = StoppingCriterion(max_num_trials_started=3)
+    backend = ScriptedBackend(script)
+    first = Tuner(backend, ASHA(**arguments, **same), stop, name="run", home=lab.home, observers=[])
+    lab.run(first)
+    with pytest.raises(InvalidArgument, match=f"differs from the recorded one in {what}"):
+        resume(lab, scheduler=ASHA(**{**arguments, **same, **changes}))
+    lab.run(resume(lab, scheduler=ASHA(**arguments, **same), trial_backend=ScriptedBackend(script)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grace": "x"}, "grace='x'"),
+        ({"metadata": 3}, "metadata=3: give a mapping"),
+        ({"observers": "csv"}, "give a list"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_named(lab: Any, options: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        lab.run(Tuner(ScriptedBackend(lab.script()), lab.asha(), home=lab.home, **options))
+
+
+def test_a_criterion_on_a_metric_that_is_never_reported_ends_the_run(lab: Any) -> None:
+    wrong = StoppingCriterion(max_metric_value={"acuracy": 0.5})
+    with pytest.raises(WatchedMetricMissing, match="waits for the metric 'acuracy'"):
+        lab.run(lab.tuner(lab.home, lab.asha(), stop_criterion=wrong))

@@ -113,6 +113,37 @@ def test_a_run_in_plain_lines() -> None:
     ]
 
 
+class Resumed(Experiment):
+    """A view that says which limits are in force, as the engine's does."""
+
+    limits = Limits(n_workers=2)
+
+
+def test_limits_in_force_after_a_resume_with_others() -> None:
+    criterion = ComponentDescription("offbeat.stoppers", "criterion", options={"max_wallclock_time": 90.0})
+    changed = Limits(n_workers=5, stop_criterion=criterion)
+    for experiment in (Experiment(), Resumed()):
+        watched = Watched(experiment)
+        if isinstance(experiment, Resumed):
+            experiment.limits = changed  # its event was skipped
+        else:
+            experiment.record()
+            watched.handle(experiment.record(LimitsChanged(3.0, changed)))
+        watched.handle(experiment.started(0, 4.0))
+        watched.finish()
+        assert "asha on local, 5 workers" in watched.lines[0]
+        assert "4 s of 90 s" in watched.lines[-1]
+
+
+def test_live_table_begins_with_the_limits_in_force() -> None:
+    pytest.importorskip("rich")
+    experiment = Resumed()
+    experiment.limits = Limits(n_workers=6)
+    watched = Watched(experiment, live=True)
+    watched.finish()
+    assert "6 workers" in watched.out.getvalue()
+
+
 def test_maximised_metric() -> None:
     experiment = Experiment(mode="max")
     watched = Watched(experiment)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from offbeat.cli import demo, doctor, explain, look, plugins, resume, run, sim, status
@@ -39,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status; wrong usage ends in SystemExit(2), as argparse does it."""
     args = parser().parse_args(argv)
     try:
-        status: int = args.handler(args)
-        sys.stdout.flush()
+        with _warnings():
+            status: int = args.handler(args)
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -57,6 +60,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return USAGE if _is_usage(error) else FAILED
         raise
     return status
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """The engine's warnings on stderr, as long as the command runs."""
+    logger = logging.getLogger("offbeat")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("offbeat: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _is_usage(error: Exception) -> bool:

@@ -50,8 +50,12 @@ EXPERIMENT_KEYS: Final = {
 }
 """Key in [experiment] -> argument of Tuner; `seed` goes to the scheduler."""
 
-PATHS: Final = ("entry_point",)
+PATHS: Final = ("entry_point", "cwd")
 """Arguments of backends that are paths."""
+
+PROGRAMS: Final = ("binary",)
+"""Arguments of backends that are programs, alone or with their arguments: a path where they contain a slash, else looked
+up on PATH."""
 
 SCHEMA: Final = Path(__file__).with_name("experiment.schema.json")
 
@@ -74,6 +78,7 @@ def build(
     where: str = "",
     home: str | os.PathLike[str] | None = None,
     observers: list[Any] | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> Tuner:
     """The tuner that the tables describe.
 
@@ -83,6 +88,7 @@ def build(
         where: what the tables come from, for messages.
         home: folder of experiments.
         observers: in place of those in the file.
+        limits: fields of StoppingCriterion over what [stop] says, see `offbeat.cli.limits.with_limits`.
 
     Raises InvalidArgument for an unknown key (with the nearest one), and what the plugins' constructors raise.
     """
@@ -96,6 +102,14 @@ def build(
     for key in PATHS:
         if isinstance(backend_table.get(key), str):
             backend_table[key] = str((base / backend_table[key]).absolute())
+    for key in PROGRAMS:
+        match backend_table.get(key):
+            case str(program) if "/" in program:
+                backend_table[key] = str((base / program).absolute())
+            case [str(program), *arguments] if "/" in program:
+                backend_table[key] = [str((base / program).absolute()), *arguments]
+            case _:
+                pass
     scheduler_table = dict(_section(tables, "scheduler", place))
     if "seed" in experiment:
         scheduler_table.setdefault("random_seed", experiment["seed"])
@@ -108,6 +122,10 @@ def build(
     if stop_table:
         stop_table.setdefault("plugin", "criterion")
         stop_criterion = _component("offbeat.stoppers", "stop", stop_table, place)
+    if limits:
+        from offbeat.cli.limits import with_limits
+
+        stop_criterion = with_limits(stop_criterion, limits)
     options = {EXPERIMENT_KEYS[key]: value for key, value in experiment.items() if key != "seed"}
     if observers is not None:
         options["observers"] = observers

@@ -81,6 +81,7 @@ def show_one(args: argparse.Namespace) -> int:
     """Handles `show`."""
     from offbeat.results import load
 
+    _check_n(args.n)
     experiment = load(args.name, args.home)
     if args.trial is not None:
         return _show_trial(experiment, args.trial, as_json=args.json)
@@ -106,11 +107,12 @@ def show_one(args: argparse.Namespace) -> int:
     for session in experiment.sessions:
         last = session is experiment.sessions[-1]
         end = f"{session.outcome}: {session.reason}" if session.outcome else ""
-        end = end or ("open" if last and experiment.running else "the engine died; the next session went on from there")
+        end = end or _open_end(experiment, last=last)
         until = f" to {session.closed:.1f} s" if session.closed is not None else " s on"
         print(f"  session {session.number}  {_moment(session.started)}, {session.opened:.1f}{until}, {end}")
     counts = ", ".join(f"{n} {status}" for status, n in experiment.counts().items())
-    print(f"  trials     {counts or 'none yet'}; {experiment.n_results} results\n")
+    late = f", {experiment.n_late} late or repeated ones (not counted)" if experiment.n_late else ""
+    print(f"  trials     {counts or 'none yet'}; {experiment.n_results} results{late}\n")
     best = experiment.best()
     if best is not None:
         print_best(experiment)
@@ -121,13 +123,27 @@ def show_one(args: argparse.Namespace) -> int:
     return 0
 
 
+def _open_end(experiment: Experiment, *, last: bool) -> str:
+    """What to say of a session that did not close."""
+    if not last:
+        return "the engine died; the next session went on from there"
+    if experiment.running:
+        return "open"
+    return f"the engine died; go on with: offbeat resume {experiment.name}"
+
+
+def _check_n(n: int) -> None:
+    from offbeat.errors import InvalidArgument
+
+    if n < 1:
+        raise InvalidArgument(f"-n {n}: give a whole number from 1 up.")
+
+
 def show_best(args: argparse.Namespace) -> int:
     """Handles `best`."""
-    from offbeat.errors import InvalidArgument
     from offbeat.results import load
 
-    if args.n < 1:
-        raise InvalidArgument(f"-n {args.n}: give a whole number from 1 up.")
+    _check_n(args.n)
     experiment = load(args.name, args.home)
     found = experiment.best(n=args.n)
     if args.json:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offbeat.cli.output import add_home, add_json
 from offbeat.cli.run import add_session_options, given_limits, observers, run_and_report
-
-if TYPE_CHECKING:
-    from offbeat.events import ComponentDescription
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +15,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "resume",
         help="go on with an experiment, with other limits if wanted",
         description="Go on with an experiment after an interruption, a crash, or its end (then with other limits). "
-        "Unfinished trials go on from their checkpoints. Limits that are not given stay as they were.",
+        "Unfinished trials go on from their checkpoints. Limits that are not given stay as they were; --grace, "
+        "--observer and --quiet are not recorded and have to be given again.",
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help="of the experiment, or its folder")
@@ -30,6 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def resume(args: argparse.Namespace) -> int:
     """Handles the command."""
+    from offbeat.cli.limits import changed_criterion
     from offbeat.results import load
     from offbeat.tuner import Tuner
 
@@ -46,13 +45,5 @@ def resume(args: argparse.Namespace) -> int:
     }
     limits = given_limits(args)
     if limits:
-        changes["stop_criterion"] = _changed_criterion(load(args.name, args.home).limits.stop_criterion, limits)
+        changes["stop_criterion"] = changed_criterion(load(args.name, args.home).limits.stop_criterion, limits)
     return run_and_report(Tuner.resume(args.name, home=args.home, **changes), as_json=args.json)
-
-
-def _changed_criterion(recorded: ComponentDescription | None, limits: dict[str, Any]) -> Any:
-    """The recorded criterion with other limits; in place of one of another kind, the limits alone."""
-    from offbeat.stopping import StoppingCriterion
-
-    old = recorded.options if recorded is not None and recorded.name == "criterion" else None
-    return StoppingCriterion(**{**(old or {}), **limits})

@@ -120,9 +120,12 @@ def run(args: argparse.Namespace) -> int:
         tables = {"backend": {"plugin": "local", "entry_point": args.what}, "scheduler": {"plugin": kind}}
         base, where = Path.cwd(), ""
     merge(tables, args)
-    if not tables.get("stop"):
+    limits = given_limits(args)
+    if not tables.get("stop") and not limits:
         print("offbeat: no limit is given; the run ends when everything was tried, or by Ctrl-C", file=sys.stderr)
-    tuner = experiment_file.build(tables, base=base, where=where, home=args.home, observers=observers(args))
+    tuner = experiment_file.build(
+        tables, base=base, where=where, home=args.home, observers=observers(args), limits=limits
+    )
     return run_and_report(tuner, as_json=args.json)
 
 
@@ -151,9 +154,6 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     backend.update(pairs(args.backend_option, "--backend-option"))
     for text in args.space:
         tables.setdefault("space", {}).update(space_entry(text))
-    limits = given_limits(args)
-    if limits:
-        tables["stop"] = {**tables.get("stop", {}), **limits}
 
 
 def given_limits(args: argparse.Namespace) -> dict[str, Any]:

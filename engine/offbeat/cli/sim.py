@@ -102,7 +102,10 @@ def sim(args: argparse.Namespace) -> int:
             }  # fmt: skip
             if "faults" in own["backend"]:
                 own["backend"].setdefault("fault_seed", seed)
-            rows.append(_simulated(experiment_file.build(own, base=base, where=where, home=home, observers=[]), seed))
+            tuner = experiment_file.build(
+                own, base=base, where=where, home=home, observers=[], limits=given_limits(args)
+            )
+            rows.append(_simulated(tuner, seed))
     if args.json:
         print_json({"experiments": rows, "mean": _means(rows)})
     else:
@@ -136,8 +139,6 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
             table[key] = value
     scheduler.update(pairs(args.option, "--option"))
     backend.update(pairs(args.backend_option, "--backend-option"))
-    if limits := given_limits(args):
-        tables["stop"] = {**tables.get("stop", {}), **limits}
     backend.setdefault("blackbox", DEFAULT_BLACKBOX)
     _complete(tables, backend, scheduler)
 

@@ -11,7 +11,7 @@ from offbeat.cli.output import add_home, add_json, print_json
 
 if TYPE_CHECKING:
     from offbeat.clock import Clock
-    from offbeat.events import ExperimentSpec
+    from offbeat.events import ExperimentSpec, Limits
     from offbeat.home import ExperimentFolder
     from offbeat.protocols import Recorded
 
@@ -92,6 +92,7 @@ class Following:
     """The fold of a growing journal, in the shape in which observers see a running experiment.
 
     Attributes:
+        limits: those in force.
         outcome: how the last session ended, empty while it is open.
         last: the last event, as it would be handed to an observer.
     """
@@ -107,6 +108,7 @@ class Following:
         self.folder = folder
         # Looked at first for the error that it raises where there is no experiment.
         self.spec: ExperimentSpec = load(folder, home).spec
+        self.limits: Limits = self.spec.limits
         objective = self.spec.metrics[0]
         self.ledger = Ledger(objective.name, minimise=objective.mode == "min")
         self.outcome = ""
@@ -118,7 +120,7 @@ class Following:
 
     def refresh(self) -> list[Recorded]:
         """Folds what has come since, and gives it."""
-        from offbeat.events import ExperimentClosed, ExperimentOpened
+        from offbeat.events import ExperimentClosed, ExperimentOpened, LimitsChanged
 
         new = self._follower.poll()
         for recorded in new:
@@ -128,6 +130,8 @@ class Following:
                 self.outcome = ""
             elif isinstance(event, ExperimentClosed):
                 self.outcome = event.outcome
+            elif isinstance(event, LimitsChanged):
+                self.limits = event.limits
         if new:
             self.last = new[-1:]
             self._at, self._looked = new[-1].event.at, self._clock.monotonic()

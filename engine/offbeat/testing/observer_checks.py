@@ -63,6 +63,7 @@ class View:
     def __init__(self, folder: ExperimentFolder, spec: ev.ExperimentSpec) -> None:
         self.folder = folder
         self.spec = spec
+        self.limits = spec.limits
         first = spec.metrics[0]
         self.ledger = Ledger(first.name, minimise=first.mode == "min")
         self.elapsed = 0.0

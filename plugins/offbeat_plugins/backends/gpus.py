@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from offbeat.errors import InvalidArgument
 
@@ -15,13 +17,40 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def allowed(requested: Sequence[int | str] | None, environment: Mapping[str, str]) -> list[str] | None:
     """GPUs named by argument, else by `CUDA_VISIBLE_DEVICES`; None: nobody said anything, so count them.
 
-    As CUDA does, a list in the variable ends at its first invalid entry (-1).
+    As CUDA does, a list in the variable ends at its first invalid entry (-1). Raises InvalidArgument where the argument
+    names a GPU that is not in the variable: its entries are those of the variable, not positions in it.
     """
-    if requested is not None:
-        return [str(gpu) for gpu in requested]
     listed = environment.get(VISIBLE)
+    named = None if requested is None else [str(gpu) for gpu in requested]
     if listed is None:
+        return named
+    visible = _entries(listed)
+    if named is None:
+        return visible
+    for gpu in named:
+        if gpu not in visible:
+            allowance = f"only {', '.join(visible)} may be used" if visible else "no GPU may be used"
+            raise InvalidArgument(f"gpus_to_use names GPU {gpu}, but {VISIBLE}={listed!r}: {allowance}.")
+    return named
+
+
+def check_requested(gpus: Any) -> list[int | str] | None:
+    """The argument `gpus_to_use` as a list of its own. Raises InvalidArgument for anything but indices and ids."""
+    if gpus is None:
         return None
+    if isinstance(gpus, str) or not isinstance(gpus, Sequence):
+        hint = f" {gpus.split(',')!r}" if isinstance(gpus, str) and gpus else " [0, 1]"
+        raise InvalidArgument(f"gpus_to_use={gpus!r} is not valid: give a list, such as{hint}.")
+    for gpu in gpus:
+        whole = isinstance(gpu, int) and not isinstance(gpu, bool) and gpu >= 0
+        if not whole and not (isinstance(gpu, str) and re.fullmatch(r"[^\s,\0-][^\s,\0]*", gpu)):
+            raise InvalidArgument(f"gpus_to_use={gpus!r}: {gpu!r} is no GPU; give indices from 0 up, or ids as text.")
+    if len({str(gpu) for gpu in gpus}) < len(gpus):
+        raise InvalidArgument(f"gpus_to_use={gpus!r} names a GPU twice: name each once.")
+    return list(gpus)
+
+
+def _entries(listed: str) -> list[str]:
     gpus: list[str] = []
     for entry in map(str.strip, listed.split(",")):
         if not entry or entry.startswith("-") or entry in gpus:
@@ -93,9 +122,19 @@ class GpuPool:
 
 
 def pool(requested: Sequence[int | str] | None, per_trial: int, environment: Mapping[str, str]) -> GpuPool:
-    """A pool over the GPUs that may be used here. Raises InvalidArgument."""
+    """A pool over the GPUs that may be used here.
+
+    Raises InvalidArgument for a GPU that may not be used, and if there are fewer than `per_trial`; one GPU for each
+    trial, the default, needs none to be there.
+    """
     named = allowed(requested, environment)
-    return GpuPool(named if named is not None else [str(index) for index in range(count())], per_trial)
+    gpus = named if named is not None else [str(index) for index in range(count())]
+    if per_trial > 1 and not gpus:
+        raise InvalidArgument(
+            f"num_gpus_per_trial={per_trial}, but there is no GPU that may be used here: leave it out, or look at "
+            f"{VISIBLE} and gpus_to_use."
+        )
+    return GpuPool(gpus, per_trial)
 
 
 def environment_for(gpus: Sequence[str]) -> dict[str, str]:

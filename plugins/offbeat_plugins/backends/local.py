@@ -12,15 +12,17 @@ from typing import Any, Literal
 
 import anyio
 
+from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.protocols import BackendContext, BackendSession
 from offbeat_plugins.backends.command import ConfigAs
-from offbeat_plugins.backends.gpus import GpuPool, pool
+from offbeat_plugins.backends.gpus import VISIBLE, GpuPool, check_requested, pool
 from offbeat_plugins.backends.processes.options import Options
 
 
 @described
+@explained
 class LocalBackend:
     """Runs a script once for each trial, as a process tree of this machine that never outlives the engine.
 
@@ -35,9 +37,10 @@ class LocalBackend:
             is always there, its path in `OFFBEAT_CONFIG`.
         rotate_gpus: assign GPUs through `CUDA_VISIBLE_DEVICES`; False, or no GPUs: the variable stays as it is.
         num_gpus_per_trial: how many each trial gets.
-        gpus_to_use: their indices or ids; default those in `CUDA_VISIBLE_DEVICES`, else all.
+        gpus_to_use: their indices or ids, out of those in `CUDA_VISIBLE_DEVICES` where that is set; default all that
+            may be used. `[]` hides all GPUs from the trials.
         num_threads: for OpenMP and BLAS in each trial, where the environment says nothing; default cores / workers.
-        env, cwd: additional variables; working directory (default: the engine's).
+        env, cwd: additional variables; working directory, kept on resume (default: the current one).
         max_trial_time: seconds an attempt may take; max_silence: seconds it may go without a report. It then fails.
         delete_checkpoints: delete the checkpoints of a trial once it was stopped or has failed for good.
 
@@ -75,14 +78,18 @@ class LocalBackend:
         self.default_name = self.entry_point.stem
         self.delete_checkpoints = delete_checkpoints
         #: What a resumed session is built with, wherever it is started.
-        self.recorded_arguments = {"entry_point": str(self.entry_point)}
+        self.recorded_arguments: dict[str, Any] = {"entry_point": str(self.entry_point)}
         self._rotate_gpus = rotate_gpus
         self._num_gpus = num_gpus_per_trial
-        self._gpus_to_use = gpus_to_use
-        self._cwd = None if cwd is None else _existing_folder(cwd)
+        self._gpus_to_use = check_requested(gpus_to_use)
+        folder = _existing_folder("." if cwd is None else cwd)
+        self.recorded_arguments["cwd"] = folder
+        runner = _runner(binary, self.entry_point)
+        if binary is not None:
+            self.recorded_arguments["binary"] = _recorded_binary(binary, runner)
         self._options = Options(
-            base=(*_runner(binary, self.entry_point), str(self.entry_point)),
-            cwd="",
+            base=(*runner, str(self.entry_point)),
+            cwd=folder,
             config_as=config_as,
             env=_checked_environment(env or {}),
             num_threads=num_threads,
@@ -93,7 +100,7 @@ class LocalBackend:
     def open(self, context: BackendContext) -> AbstractAsyncContextManager[BackendSession]:
         """Starts the supervisor, after ending what a killed session of this experiment may have left behind.
 
-        Raises InvalidArgument if there are fewer GPUs than one trial is to have.
+        Raises InvalidArgument if there are fewer GPUs than one trial is to have, or others than `gpus_to_use` names.
         """
         return self._open(context)
 
@@ -101,13 +108,15 @@ class LocalBackend:
     async def _open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
         from offbeat_plugins.backends.processes.session import LocalSession, end_strays
 
-        options = self._options.at(self._cwd or str(Path.cwd()))
+        options = self._options
         if (Path(context.folder.path) / "trials").is_dir():
             await anyio.to_thread.run_sync(end_strays, Path(context.folder.path))
         environment = {**os.environ, **options.env}
         gpus = GpuPool(())
-        if self._rotate_gpus and self._num_gpus:
+        if self._rotate_gpus and (self._num_gpus or self._gpus_to_use is not None):
             gpus = await anyio.to_thread.run_sync(pool, self._gpus_to_use, self._num_gpus, environment)
+        if self._rotate_gpus and self._gpus_to_use is not None and not self._gpus_to_use:
+            options = options.with_variable(VISIBLE, "")
         session = LocalSession(options, context, gpus)
         try:
             yield session
@@ -116,6 +125,8 @@ class LocalBackend:
 
 
 def _existing_file(entry_point: str | os.PathLike[str]) -> Path:
+    if not isinstance(entry_point, str | os.PathLike) or not os.fspath(entry_point):
+        raise InvalidArgument(f"entry_point={entry_point!r} is not valid: give the path of the training script.")
     path = Path(entry_point).expanduser().absolute()
     if path.is_dir():
         raise InvalidArgument(f"entry_point={str(entry_point)!r} is a directory: name the script in it.")
@@ -128,7 +139,12 @@ def _existing_file(entry_point: str | os.PathLike[str]) -> Path:
 
 
 def _existing_folder(cwd: str | os.PathLike[str]) -> str:
-    path = Path(cwd).expanduser().absolute()
+    if not isinstance(cwd, str | os.PathLike):
+        raise InvalidArgument(f"cwd={cwd!r} is not valid: give the path of a directory.")
+    try:
+        path = Path(cwd).expanduser().absolute()
+    except FileNotFoundError:
+        raise InvalidArgument("The current directory has been deleted: change to another one.") from None
     if not path.is_dir():
         raise InvalidArgument(f"cwd={str(cwd)!r} is not a directory.")
     return str(path)
@@ -154,6 +170,15 @@ def _runner(binary: str | os.PathLike[str] | Sequence[str] | None, script: Path)
         hint = f" Did you mean binary={parts[0].split()!r}?" if " " in parts[0] else ""
         raise InvalidArgument(f"binary={parts[0]!r} is not an executable file and not on PATH.{hint}")
     return [str(Path(program).absolute()), *parts[1:]]
+
+
+def _recorded_binary(binary: str | os.PathLike[str] | Sequence[str], runner: Sequence[str]) -> str | list[str]:
+    """As given, so that PATH decides anew on resume; but a path holds wherever the engine is started."""
+    alone = isinstance(binary, str | os.PathLike)
+    first = os.fspath(binary) if alone else binary[0]
+    if os.sep in first:
+        first = runner[0]
+    return first if alone else [first, *runner[1:]]
 
 
 def _checked_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -29,9 +29,9 @@ class Options:
     max_trial_time: float | None = None
     max_silence: float | None = None
 
-    def at(self, cwd: str) -> Options:
-        """The same in another working directory."""
-        return replace(self, cwd=cwd)
+    def with_variable(self, name: str, value: str) -> Options:
+        """The same with one more environment variable."""
+        return replace(self, env={**self.env, name: value})
 
     def unset(self) -> list[str]:
         """Variables of the engine that would mislead a trial.

@@ -126,6 +126,8 @@ class LocalSession:
         patience = self._loop.call_later(self._context.grace + PATIENCE, self._nobody_left)
         with anyio.CancelScope(shield=True):
             while self._running:
+                # Set whenever no attempt is left, so also long before the one that runs now.
+                self._gone.clear()
                 try:
                     await self._gone.wait()
                 except asyncio.CancelledError as again:

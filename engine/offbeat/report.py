@@ -125,14 +125,19 @@ class Reporter:
             if self._sending:
                 # A signal handler came in the middle of a report of this thread, which sends this one afterwards.
                 return
+            try:
+                self._send_waiting()
+            except BaseException:
+                # An exception of that handler ends the report that it came into, not the one that it made.
+                self._send_waiting()
+                raise
+
+    def _send_waiting(self) -> None:
+        while self._waiting:
             self._sending = True
             try:
-                while self._waiting:
-                    self._complete(self._waiting.pop(0))
+                self._complete(self._waiting.pop(0))
             finally:
-                # An exception of that handler ends the report that it came into, not the one that it made.
-                while self._waiting:
-                    self._complete(self._waiting.pop(0))
                 self._sending = False
 
     def _complete(self, values: dict[str, Any]) -> None:
@@ -207,17 +212,17 @@ class _Channel:
         waited = False
         # After a line that was given up in its middle, the next one has to begin a line of its own.
         rest = memoryview(b"\n" + line if self._torn else line)
-        begun = False
         while rest:
             ready = poll.poll(0)
             if not ready:
                 waited = True
                 ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
                 if not ready:
-                    self._torn = self._torn or begun
                     return False, True
-            written = os.write(self.fd, rest[:_ATOMIC])
-            rest, begun, self._torn = rest[written:], True, False
+            # Torn until its last byte is out: a signal handler may raise at any point.
+            self._torn = True
+            rest = rest[os.write(self.fd, rest[:_ATOMIC]) :]
+        self._torn = False
         return True, waited
 
 

@@ -167,9 +167,14 @@ def in_force(experiment: ExperimentView, otherwise: Limits) -> Limits:
 def limit(limits: Limits) -> tuple[str, float] | None:
     """The limit that shows how far the experiment is: ("max_wallclock_time", seconds) or a count of trials, or None."""
     criterion = limits.stop_criterion
-    options = criterion.options if criterion is not None else None
+    options: dict[str, Any] = dict((criterion.options if criterion is not None else None) or {})
+    if options.get("how") == "any":
+        # Of criteria that were combined with `|`, the limits of each hold for the whole.
+        for part in options.get("criteria", ()):
+            component = part.get("$component", {}) if isinstance(part, Mapping) else {}
+            options |= component.get("options") or {} if component.get("name") == "criterion" else {}
     for name in ("max_wallclock_time", "max_num_trials_started", "max_num_trials_finished", "max_num_trials_completed"):
-        value = (options or {}).get(name)
+        value = options.get(name)
         if isinstance(value, int | float) and value > 0:
             return name, float(value)
     return None

@@ -14,7 +14,7 @@ from offbeat.testing.histories import adversarial, curves
 from offbeat.testing.rehearsal import assert_same, decisions
 from offbeat.testing.scheduler_case import Case, ends_properly
 
-COUNT = 10_000 // 3
+COUNT = 10_000
 """Sequences for each of three schedulers; a tenth of them in the default suite."""
 POLICIES = ("fail", "worst", "ignore")
 

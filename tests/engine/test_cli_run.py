@@ -129,6 +129,9 @@ def test_cwd_and_binary_count_from_the_file(offbeat: Answer, place: Path, monkey
         offbeat("run", "../experiment.toml", "--quiet")
         assert Path((place / "work" / "ran-here").read_text(encoding="utf-8").strip()).samefile(place / "work")
         (place / "work" / "ran-here").unlink()
+    # An option counts from where it is typed.
+    offbeat("run", "../experiment.toml", "--quiet", "--name", "typed", "--backend-option", "cwd=.")
+    assert (place / "elsewhere" / "ran-here").is_file()
 
 
 PLATEAU = '[stop]\nplugin = "plateau"\nmetric = "loss"\nnum_trials = 500'
@@ -145,6 +148,10 @@ def test_limits_come_beside_a_criterion_of_another_kind(place: Path, capsys: pyt
         told = capsys.readouterr().err
         assert "PlateauStopper('loss'" in told
         assert "max_num_trials_started=4" in told
+        assert main(["show", "from-file"]) == 0
+        shown = capsys.readouterr().out
+        assert "(plateau(metric=loss, num_trials=500) or max_" in shown
+        assert "max_num_trials_started=4)" in shown
         assert main(["show", "from-file", "--json"]) == 0
         assert len(json.loads(capsys.readouterr().out)["trials"]) == count
 

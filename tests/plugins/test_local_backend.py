@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from offbeat.describe import build, describe
 from offbeat.errors import InvalidArgument
 from offbeat.signals import BackendBroken, DeleteCheckpoints, Ended, PauseTrial, Reported, StartTrial, StopTrial
 
@@ -229,6 +230,10 @@ def test_a_script_that_cannot_run_is_refused_at_once(local):
         (local.path / "train_netwrk.py", {}, "Did you mean 'train_network.py'?"),
         (local.path, {}, "is a directory"),
         (local.path / "missing" / "x.py", {}, "no files"),
+        (None, {}, "path of the training script"),
+        ("", {}, "path of the training script"),
+        (local.path / "train_network.py", {"gpus_to_use": "0,1"}, "give a list, such as ['0', '1']"),
+        (local.path / "train_network.py", {"rotate_gpu": True}, "Did you mean 'rotate_gpus'?"),
         (data, {}, "not executable"),
         (data, {"binary": "no-such-program"}, "not on PATH"),
         (data, {"binary": "python -u"}, "Did you mean binary=['python', '-u']?"),
@@ -306,6 +311,77 @@ async def test_gpus_are_assigned_within_what_the_user_allows(local, monkeypatch)
         assert got == ["4", "5", "7", "4"]
     with pytest.raises(InvalidArgument, match="at most 3"):
         await local.run(local.backend(script, num_gpus_per_trial=4), [])
+
+
+@pytest.mark.asyncio
+async def test_no_gpus_at_all(local, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    script = local.script("""
+        import os
+        from offbeat import Reporter
+        Reporter()(gpus=os.environ["CUDA_VISIBLE_DEVICES"])
+    """)
+    for options, seen in [({"gpus_to_use": []}, ""), ({"gpus_to_use": [5]}, "5"), ({"rotate_gpus": False}, "4,5")]:
+        (report, _) = await local.run(local.backend(script, **options), [start(0)])
+        assert report.metrics["gpus"] == seen
+    with pytest.raises(InvalidArgument, match="only 4, 5 may be used"):
+        await local.run(local.backend(script, gpus_to_use=[0]), [])
+
+
+@pytest.mark.asyncio
+async def test_built_again_from_the_journal_it_runs_in_the_original_folder(local, monkeypatch):
+    local.script("""
+        import os
+        from offbeat import Reporter
+        Reporter()(cwd=os.getcwd(), wrapped=os.environ["WRAPPED"])
+    """)
+    local.script(f'#!/bin/sh\nWRAPPED=$1 exec {sys.executable} "$2"\n', "wrap", 0o755)
+    elsewhere = local.path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(local.path)
+    original = local.backend("train.py", binary=["./wrap", "yes"])
+    description = describe(original, "offbeat.backends")
+    monkeypatch.chdir(elsewhere)
+    assert (description.options["cwd"], description.options["binary"]) == (
+        str(local.path),
+        [str(local.path / "wrap"), "yes"],
+    )
+    for backend in (original, build(description)):
+        (report, _) = await local.run(backend, [start(0)])
+        assert (report.metrics["cwd"], report.metrics["wrapped"]) == (str(local.path), "yes")
+    by_name = describe(local.backend("../train.py", binary="env"), "offbeat.backends").options
+    assert by_name["binary"] == "env"
+    assert "binary" not in describe(local.backend("../train.py"), "offbeat.backends").options
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["left", "supervisor killed", "cancelled"])
+async def test_it_closes_although_it_has_been_idle_before(local, how):
+    script = local.script(SLEEPER)
+    running = asyncio.Event()
+
+    async def run():
+        async with local.open(local.backend(script), n_workers=1, grace=1) as session:
+            session.submit(start(0))
+            await session.receive()
+            session.submit(StopTrial(0, 0))
+            await session.receive()
+            session.submit(start(1))
+            await session.receive()
+            running.set()
+            if how == "cancelled":
+                await session.receive()
+            if how == "supervisor killed":
+                os.kill(session._link.pid, signal.SIGKILL)
+
+    task = asyncio.create_task(run())
+    await running.wait()
+    if how == "cancelled":
+        task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() == (how == "cancelled")
+    assert task.cancelled() or task.exception() is None
+    assert not local.alive()
 
 
 @pytest.mark.asyncio
@@ -517,6 +593,23 @@ async def test_one_process_of_a_trial_reports(local):
     signals = await local.run(local.backend(script), [start(0)])
     assert [r.metrics["who"] for r in local.reports(signals)] == [0, 0]
     assert local.ended(signals)[0].how == "finished"
+
+
+@pytest.mark.asyncio
+async def test_a_forked_child_does_not_report_before_its_parent_either(local):
+    script = local.script("""
+        import os
+        from offbeat import Reporter
+        report = Reporter()
+        pid = os.fork()
+        if pid == 0:
+            Reporter()(who=1)
+            os._exit(0)
+        os.waitpid(pid, 0)
+        report(who=0)
+    """)
+    signals = await local.run(local.backend(script), [start(0)])
+    assert [r.metrics["who"] for r in local.reports(signals)] == [0]
 
 
 @pytest.mark.asyncio

@@ -7,6 +7,7 @@ import enum
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -276,3 +277,90 @@ def test_it_loads_nothing_heavy():
         "logging",
         "importlib.metadata",
     }
+
+
+def test_threads_may_report_at_the_same_time(pipe):
+    reading, writing = pipe
+    report = Reporter()
+    received = bytearray()
+
+    def read():
+        while data := os.read(reading, 1 << 16):
+            received.extend(data)
+
+    def work(thread):
+        for step in range(50):
+            report(thread=thread, step=step, text="x" * (3000 if step % 2 else 6000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.close(writing)
+    reader.join()
+    got = [json.loads(line) for line in received.splitlines()]
+    assert [line["seq"] for line in got] == [line["metrics"]["st_worker_iter"] for line in got] == list(range(200))
+    for thread in range(4):
+        assert [line["metrics"]["step"] for line in got if line["metrics"]["thread"] == thread] == list(range(50))
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_a_signal_handler_may_report_in_the_middle_of_a_report(pipe, monkeypatch, leave):
+    """The write of the first piece of a long line is interrupted."""
+    report = Reporter()
+    report(epoch=0)
+    write = os.write
+
+    def handler(*_):
+        report(epoch=2)
+        if leave:
+            raise SystemExit
+
+    def interrupted(fd, data):
+        monkeypatch.undo()
+        written = write(fd, data)
+        signal.raise_signal(signal.SIGUSR1)
+        return written
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        channel = report._channel
+        monkeypatch.setattr(module.os, "write", interrupted)
+        with pytest.raises(SystemExit) if leave else contextlib.nullcontext():
+            report(epoch=1, text="x" * 6000)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    report._channel = channel
+    report(epoch=3)
+    first, *others = os.read(pipe[0], 1 << 16).splitlines()
+    assert json.loads(first)["metrics"]["epoch"] == 0
+    if leave:
+        assert others.pop(0).endswith(b"xxx")
+    assert [json.loads(line)["metrics"]["epoch"] for line in others] == ([2, 3] if leave else [1, 2, 3])
+
+
+def test_a_fork_while_another_thread_reports_leaves_the_child_free(pipe):
+    code = """if True:
+        import os, threading
+        from offbeat import report as module
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with module._process.lock:
+                held.set()
+                done.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        import warnings
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+        if pid == 0:
+            module.Reporter()(epoch=1)
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1])
+        done.set()
+    """
+    assert run(code).stdout.splitlines()[-1] == "0"

@@ -135,6 +135,16 @@ def test_limits_in_force_after_a_resume_with_others() -> None:
         assert "4 s of 90 s" in watched.lines[-1]
 
 
+def test_limits_in_a_combined_criterion() -> None:
+    from offbeat.describe import describe
+    from offbeat.stopping import PlateauStopper, StoppingCriterion
+    from offbeat_reporters.progress import limit
+
+    plateau, seconds = PlateauStopper("error"), StoppingCriterion(max_wallclock_time=9)
+    for criterion, expected in ((plateau | seconds, ("max_wallclock_time", 9.0)), (plateau & seconds, None)):
+        assert limit(Limits(n_workers=1, stop_criterion=describe(criterion, "offbeat.stoppers"))) == expected
+
+
 def test_live_table_begins_with_the_limits_in_force() -> None:
     pytest.importorskip("rich")
     experiment = Resumed()

@@ -98,18 +98,7 @@ def build(
     _known(tables, SECTIONS, f"{place}section")
     experiment = _section(tables, "experiment", place, needed=False)
     _known(experiment, (*EXPERIMENT_KEYS, "seed"), f"{place}key in [experiment]")
-    backend_table = dict(_section(tables, "backend", place))
-    for key in PATHS:
-        if isinstance(backend_table.get(key), str):
-            backend_table[key] = str((base / backend_table[key]).absolute())
-    for key in PROGRAMS:
-        match backend_table.get(key):
-            case str(program) if "/" in program:
-                backend_table[key] = str((base / program).absolute())
-            case [str(program), *arguments] if "/" in program:
-                backend_table[key] = [str((base / program).absolute()), *arguments]
-            case _:
-                pass
+    backend_table = rooted(_section(tables, "backend", place), base)
     scheduler_table = dict(_section(tables, "scheduler", place))
     if "seed" in experiment:
         scheduler_table.setdefault("random_seed", experiment["seed"])
@@ -130,6 +119,23 @@ def build(
     if observers is not None:
         options["observers"] = observers
     return Tuner(trial_backend=backend, scheduler=scheduler, stop_criterion=stop_criterion, home=home, **options)
+
+
+def rooted(table: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Arguments of a backend, with relative paths counted from the folder."""
+    found = dict(table)
+    for key in PATHS:
+        if isinstance(found.get(key), str):
+            found[key] = str((base / found[key]).absolute())
+    for key in PROGRAMS:
+        match found.get(key):
+            case str(program) if "/" in program:
+                found[key] = str((base / program).absolute())
+            case [str(program), *arguments] if "/" in program:
+                found[key] = [str((base / program).absolute()), *arguments]
+            case _:
+                pass
+    return found
 
 
 def _section(tables: Mapping[str, Any], name: str, place: str, *, needed: bool = True) -> Mapping[str, Any]:

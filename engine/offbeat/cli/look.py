@@ -303,10 +303,21 @@ def limits_text(experiment: Experiment) -> str:
     limits = experiment.limits
     parts = [f"{limits.n_workers} workers"]
     if (criterion := limits.stop_criterion) is not None:
-        parts += [f"{k}={v}" for k, v in criterion.options.items()] if criterion.options else [criterion.name]
+        parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:
         parts.append(f"max_failures={limits.max_failures}")
     return ", ".join(parts)
+
+
+def _criterion_text(name: str, options: Mapping[str, Any] | None) -> str:
+    if not options:
+        return name
+    if name == "combined":
+        parts: list[Mapping[str, Any]] = [part["$component"] for part in options["criteria"]]
+        between = " or " if options.get("how") == "any" else " and "
+        return f"({between.join(_criterion_text(part['name'], part['options']) for part in parts)})"
+    told = ", ".join(f"{key}={value}" for key, value in options.items())
+    return told if name == "criterion" else f"{name}({told})"
 
 
 def _component(description: ComponentDescription) -> str:

@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
 
 def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     """Puts the options that were given over the file's tables."""
+    from offbeat.cli.experiment_file import rooted
+
     experiment = tables.setdefault("experiment", {})
     scheduler = tables.setdefault("scheduler", {})
     backend = tables.setdefault("backend", {})
@@ -151,7 +153,8 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         if value is not None:
             table[name] = value
     scheduler.update(pairs(args.option, "--option"))
-    backend.update(pairs(args.backend_option, "--backend-option"))
+    # What was typed counts from where it was typed, not from the file's folder.
+    backend.update(rooted(pairs(args.backend_option, "--backend-option"), Path.cwd()))
     for text in args.space:
         tables.setdefault("space", {}).update(space_entry(text))
 

@@ -174,11 +174,9 @@ def _runner(binary: str | os.PathLike[str] | Sequence[str] | None, script: Path)
 
 def _recorded_binary(binary: str | os.PathLike[str] | Sequence[str], runner: Sequence[str]) -> str | list[str]:
     """As given, so that PATH decides anew on resume; but a path holds wherever the engine is started."""
-    alone = isinstance(binary, str | os.PathLike)
-    first = os.fspath(binary) if alone else binary[0]
-    if os.sep in first:
-        first = runner[0]
-    return first if alone else [first, *runner[1:]]
+    given = os.fspath(binary if isinstance(binary, str | os.PathLike) else binary[0])
+    first = runner[0] if os.sep in given else given
+    return first if isinstance(binary, str | os.PathLike) else [first, *runner[1:]]
 
 
 def _checked_environment(env: Mapping[str, str]) -> dict[str, str]:

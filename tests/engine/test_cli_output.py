@@ -6,7 +6,7 @@ import math
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offbeat.cli.output import curve, flags, print_table, shown
@@ -38,6 +38,7 @@ def test_curve_falls_from_left_to_right() -> None:
     assert lines[-1].split() == ["loss", "1", "9", "epoch"]
 
 
+@example(values=[5e-324], width=1, height=2)
 @given(
     st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=300),
     st.integers(1, 80),

@@ -81,13 +81,14 @@ def curve(
     low, high = min(v for _, v in points), max(v for _, v in points)
     span = high - low or abs(high) or 1.0
     bottom = low - 0.05 * span  # so that the lowest value is not invisible
+    reach = high - bottom or 1.0  # 0 where a twentieth of the smallest floats is
     step = max(1, width // len(points))
     columns = _resampled([v for _, v in points], width)
     lines = []
     for row in range(height, 0, -1):
         cells = ""
         for value in columns:
-            filled = (value - bottom) / (high - bottom) * height - (row - 1)
+            filled = (value - bottom) / reach * height - (row - 1)
             level = max(0, min(8, round(filled * 8)))
             cells += (" #"[level >= 4] if plain else BLOCKS[level]) * min(step, 4)
         label = shown(high) if row == height else shown(low) if row == 1 else ""

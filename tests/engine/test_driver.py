@@ -211,8 +211,8 @@ def test_a_flood_of_signals_leaves_the_loop_its_turn(lab: Any) -> None:
         backend = Flood()
         tuner = lab.tuner(lab.home, lab.Toy(limit=1), backend=backend, durability="end", stop_criterion=None)
         async with tuner.session() as session:
-            await asyncio.sleep(0.05)
-            assert Flood.seq > 0
+            while not Flood.seq:
+                await asyncio.sleep(0)
             session.stop()
             backend.tell(Ended(0, 0, "ended"))  # type: ignore[arg-type]
             Flood.receive_nowait = LoopBackend.receive_nowait  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ from seed and purpose, the counter from the number, and any position can be comp
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,15 @@ def key(seed: int, purpose: str) -> int:
 
 def child_seed(seed: int, purpose: str, number: int) -> int:
     """A 31-bit seed for somebody else's generator, e.g. a training script's."""
-    return key(seed, f"{purpose}/{number}") & 0x7FFFFFFF
+    state = _prefix(seed, purpose).copy()
+    state.update(b"%d" % number)
+    return int.from_bytes(state.digest(), "little") & 0x7FFFFFFF
+
+
+@lru_cache(maxsize=64)
+def _prefix(seed: int, purpose: str) -> blake2b:
+    """The hash of a stream's name, to go on from: the same for each of its numbers."""
+    return blake2b(f"{seed}/{purpose}/".encode(), digest_size=16)
 
 
 def generator(seed: int, purpose: str, number: int) -> Generator:

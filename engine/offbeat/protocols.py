@@ -148,7 +148,8 @@ class Scheduler(Protocol):
     """Decides what to try, what to stop and what to resume. Entry-point group: `offbeat.schedulers`.
 
     State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and
-    changes nothing. Randomness comes from the request alone.
+    changes nothing. Randomness comes from the request alone. It may have an attribute `observes`, the types of the events
+    that it wants to be shown; without one it is shown all that concern trials.
     """
 
     @property
@@ -180,7 +181,7 @@ class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
     Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in
-    `observe` only.
+    `observe` only. It may have an attribute `observes` as a scheduler may.
     """
 
     def observe(self, event: Event, ledger: LedgerView) -> None:
@@ -271,6 +272,9 @@ class Backend(Protocol):
 
     Attributes:
         time: "real", or "simulated" if signals carry their own time.
+
+    With `suspends = True` an interruption leaves attempts as they are: closing the session ends nothing, and `adopt` of the
+    next one takes each up exactly where it was.
     """
 
     @property

@@ -26,7 +26,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         assert alive or self._asking.open or conductor.closed, "nothing will ever happen again"
         free = conductor.state.limits.n_workers - len(alive)
         runnable = conductor.closing is None and conductor.state.limits.asynchronous and not self._asking.open
-        if runnable and free and conductor.state.queue and not conductor._draining:
+        if runnable and free and conductor.state.queue and not conductor.draining:
             raise AssertionError("a trial waits beside a free worker")
 
     monkeypatch.setattr(Driver, "_after_turn", after)

@@ -59,6 +59,7 @@ class SimulatedBackend:
     """
 
     time: Literal["real", "simulated"] = "simulated"
+    suspends = True
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class SimulatedBackend:
                 f"delay_on_trial_result={delay_on_trial_result!r} is longer than delay_complete_after_final_report="
                 f"{delay_complete_after_final_report!r}: a trial's last report would come after its end."
             )
-        self._thinking_time = checked(thinking_time)
+        self._thinking_time: ThinkingTime = checked(thinking_time)
         self._max_resource_attr = max_resource_attr
         self._checkpoints = support_checkpointing
         self.faults = FaultProfile.of(faults, fault_seed)

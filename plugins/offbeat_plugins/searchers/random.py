@@ -29,6 +29,8 @@ class RandomSearcher:
             is not suggested again, and an exhausted space answers None.
     """
 
+    observes = frozenset({Suggested})
+
     def __init__(
         self,
         space: Space,

@@ -22,4 +22,4 @@ local = _loaded("local_runs").local
 engine = _loaded("engine_processes").engine
 crashes = _loaded("crashes").crashes
 simulation = _loaded("simulated_runs").simulation
-unreliable = pytest.fixture(lambda: _loaded("unreliable"), name="unreliable")
+lines = pytest.fixture(lambda: _loaded("lines"), name="lines")

@@ -129,12 +129,12 @@ def decided(events: list[Any]) -> str:
 
 
 def over(
-    lab: Any, simulation: Any, unreliable: Any, kind: str, seed: int, line: Any, times: str, **options: Any
+    lab: Any, simulation: Any, lines: Any, kind: str, seed: int, line: Any, times: str, **options: Any
 ) -> list[Any]:
     """A run over a line."""
     home = simulation.fresh()
     scheduler = simulation.scheduler(kind, seed, **({} if kind == "random" else {"reduction_factor": 2}))
-    backend = unreliable.Unreliable(simulation.backend(times, **options), line)
+    backend = lines.Over(simulation.backend(times, **options), line)
     stop = StoppingCriterion(max_num_trials_started=8)
     lab.run(lab.tuner(home, scheduler, backend=backend, stop_criterion=stop, n_workers=3))
     lab.check_closed(home)
@@ -142,40 +142,38 @@ def over(
     return found
 
 
-def disturbed_simulations(lab: Any, simulation: Any, unreliable: Any, kind: str, seeds: range, each: int) -> None:
+def disturbed_simulations(lab: Any, simulation: Any, lines: Any, kind: str, seeds: range, each: int) -> None:
     for seed in seeds:
-        clean = over(lab, simulation, unreliable, kind, seed, lambda s: unreliable.Bursts(s, None), "bursts")
+        clean = over(lab, simulation, lines, kind, seed, lambda s: lines.Bursts(s, None), "bursts")
         expected = decided(clean)
         for turn in range(each):
             dice = random.Random(f"{seed}/{turn}")
-            found = over(lab, simulation, unreliable, kind, seed, partial(unreliable.Bursts, dice=dice), "bursts")
+            found = over(lab, simulation, lines, kind, seed, partial(lines.Bursts, dice=dice), "bursts")
             assert decided(found) == expected, (seed, turn)
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
-def test_some_disturbed_simulations_decide_as_the_clean_ones(
-    lab: Any, simulation: Any, unreliable: Any, kind: str
-) -> None:
-    disturbed_simulations(lab, simulation, unreliable, kind, range(10), 5)
+def test_some_disturbed_simulations_decide_as_the_clean_ones(lab: Any, simulation: Any, lines: Any, kind: str) -> None:
+    disturbed_simulations(lab, simulation, lines, kind, range(10), 5)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_ten_thousand_disturbed_simulations_decide_as_the_clean_ones(
-    lab: Any, simulation: Any, unreliable: Any, kind: str
+    lab: Any, simulation: Any, lines: Any, kind: str
 ) -> None:
-    disturbed_simulations(lab, simulation, unreliable, kind, range(100, 434), 10)
+    disturbed_simulations(lab, simulation, lines, kind, range(100, 434), 10)
 
 
-def delayed_simulations(lab: Any, simulation: Any, unreliable: Any, seeds: range) -> None:
+def delayed_simulations(lab: Any, simulation: Any, lines: Any, seeds: range) -> None:
     """Where reports overtake those of other trials the decisions are others, but each counts once, in order, as it was."""
     for seed in seeds:
         dice = random.Random(seed)
         kind, times, ends_last = dice.choice(simulation.KINDS), dice.choice([*simulation.TIMES]), seed % 2 == 0
-        line = partial(unreliable.Delays, dice=dice, ends_last=ends_last)
+        line = partial(lines.Delays, dice=dice, ends_last=ends_last)
         options = {"faults": simulation.SPOT, "fault_seed": seed} if seed % 3 == 0 else {}
-        found = over(lab, simulation, unreliable, kind, seed, line, times, **options)
+        found = over(lab, simulation, lines, kind, seed, line, times, **options)
         configs = {e.trial: e.config for e in found if isinstance(e, ev.Suggested) and e.kind == "start"}
         last: dict[tuple[int, int], int] = {}
         levels: dict[int, list[int]] = {}
@@ -191,11 +189,11 @@ def delayed_simulations(lab: Any, simulation: Any, unreliable: Any, seeds: range
             assert all(one == list(range(1, simulation.LEVELS + 1)) for one in levels.values())
 
 
-def test_reports_that_overtake_each_other_count_once_and_in_order(lab: Any, simulation: Any, unreliable: Any) -> None:
-    delayed_simulations(lab, simulation, unreliable, range(60))
+def test_reports_that_overtake_each_other_count_once_and_in_order(lab: Any, simulation: Any, lines: Any) -> None:
+    delayed_simulations(lab, simulation, lines, range(60))
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-def test_reports_that_overtake_each_other_in_a_thousand_simulations(lab: Any, simulation: Any, unreliable: Any) -> None:
-    delayed_simulations(lab, simulation, unreliable, range(100, 1100))
+def test_reports_that_overtake_each_other_in_a_thousand_simulations(lab: Any, simulation: Any, lines: Any) -> None:
+    delayed_simulations(lab, simulation, lines, range(100, 1100))

@@ -1,6 +1,6 @@
-"""A simulated backend behind a bad line: what its trials report arrives doubled, out of order or late.
+"""Backends in simulated time over a line that changes what passes: doubles, shuffles, delays, renames.
 
-Only the public protocol of a simulated session is used, so that it goes around any backend in simulated time.
+Only the public protocol of a simulated session is used, so that a line goes before any backend in simulated time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from offbeat.protocols import Attempt, Backend, BackendContext
-from offbeat.signals import Command, Ended, Reported, Signal
+from offbeat.signals import Command, Ended, Reported, Signal, StartTrial
 from offbeat.trial import TrialId
 
 FALSE = -1e12
@@ -132,7 +132,26 @@ class Delays(Line):
         heapq.heappush(self._late, (at, self._count, msgspec.structs.replace(signal, at=at)))
 
 
-class Unreliable:
+class Renamed(Line):
+    """Behind the line trials and workers go by other numbers; those that the mappings lack keep theirs."""
+
+    def __init__(self, inner: Any, trials: Mapping[int, int], slots: Mapping[int, int]) -> None:
+        super().__init__(inner)
+        self._trials, self._slots = trials, slots
+        self._back = {other: trial for trial, other in trials.items()}
+
+    def next_signal(self, until: float = inf) -> Signal | None:
+        signal: Any = self.inner.next_signal(until)
+        return signal and msgspec.structs.replace(signal, trial=self._back.get(signal.trial, signal.trial))
+
+    def submit(self, command: Command) -> None:
+        command = msgspec.structs.replace(command, trial=self._trials.get(command.trial, command.trial))
+        if isinstance(command, StartTrial):
+            command = msgspec.structs.replace(command, slot=self._slots.get(command.slot, command.slot))
+        self.inner.submit(command)
+
+
+class Over:
     """A backend whose sessions are reached over `line(session)`."""
 
     time = "simulated"

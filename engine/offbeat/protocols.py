@@ -30,7 +30,7 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes",
+    "offbeat.blackboxes", "offbeat.blackbox_types",
 )  # fmt: skip
 
 Mode: TypeAlias = Literal["min", "max"]
@@ -291,6 +291,7 @@ class Blackbox(Protocol):
 
     Entry-point group: `offbeat.blackboxes`; the entry point is a callable with one optional argument, the name of the data
     set, that answers the blackbox and raises InvalidArgument with the nearest name for one that it does not know.
+    Group `offbeat.blackbox_types`: classes that make one of their own arguments.
 
     Attributes:
         space: configurations that it answers for.

@@ -11,10 +11,10 @@ import anyio
 import msgspec
 
 from offbeat.arguments import explained
+from offbeat.blackbox import load_blackbox
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import BackendContext, BackendSession, Blackbox
-from offbeat.registry import load
 from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past
@@ -83,7 +83,7 @@ class SimulatedBackend:
     ) -> None:
         if isinstance(blackbox, str):
             self.default_name = f"{blackbox}-{dataset}" if dataset is not None else blackbox
-            blackbox = blackbox_by_name(blackbox, dataset)
+            blackbox = load_blackbox(blackbox, dataset)
         elif dataset is not None:
             raise InvalidArgument(f"dataset={dataset!r} goes with a blackbox given by name; this one is an object.")
         else:
@@ -135,13 +135,6 @@ class SimulatedBackend:
             faults=self.faults,
             dollars_per_hour=self._price,
         )
-
-
-def blackbox_by_name(name: str, dataset: str | None = None) -> Blackbox:
-    """A blackbox plugin. Raises UnknownPlugin, or InvalidArgument for the data set, with the nearest name."""
-    make = load("offbeat.blackboxes", name)
-    blackbox: Blackbox = make() if dataset is None else make(dataset)
-    return blackbox
 
 
 def _seconds(name: str, value: object) -> float:

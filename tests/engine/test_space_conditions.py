@@ -128,7 +128,7 @@ def test_configurations_that_contradict_constraints() -> None:
         {"a": randint(1, 9), "b": randint(1, 9), "c": uniform(0, 1), "odd": require("a * b == 49 or c > 2 * a")}
     )
     assert odd.complete({"c": 0.5}) == {"a": 7, "b": 7, "c": 0.5}
-    with pytest.raises(InvalidConfig, match="No configuration with {'a': 3} was found"):
+    with pytest.raises(InvalidConfig, match=r"No configuration with \{'a': 3\} was found"):
         odd.complete({"a": 3})
 
 

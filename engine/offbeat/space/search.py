@@ -74,7 +74,9 @@ class Search:
         space, then draws are from all of it); one name after the other then takes back its own value where it may.
 
         Args:
-            values: of every hyperparameter; code: theirs, in the unit cube; fixed: those to keep.
+            values: of every hyperparameter.
+            code: theirs, in the unit cube.
+            fixed: those to keep.
 
         Raises InvalidConfig if there is none, InvalidSpace if nothing was fixed.
         """

@@ -292,6 +292,26 @@ class Space:
         """The space that `to_json` wrote. Raises InvalidSpace that names the entry."""
         return Space(entries_from_json(data))
 
+    @staticmethod
+    def from_configspace(space: Any) -> Space:
+        """The space of a `ConfigSpace.ConfigurationSpace`; see `offbeat.space.foreign`, which has `to_configspace` too.
+
+        Raises MissingExtra, InvalidArgument, InvalidSpace that names the entry which has no counterpart.
+        """
+        from offbeat.space.foreign import from_configspace
+
+        return from_configspace(space)
+
+    @staticmethod
+    def from_optuna(distributions: Mapping[str, Any]) -> Space:
+        """The space of Optuna's distributions by name; see `offbeat.space.foreign`, which has `to_optuna` too.
+
+        Raises MissingExtra, InvalidArgument, InvalidSpace that names the entry which has no counterpart.
+        """
+        from offbeat.space.foreign import from_optuna
+
+        return from_optuna(distributions)
+
     def _partial(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The hyperparameters that a config has, cast and checked, sorted by name."""
         if not isinstance(config, Mapping):

@@ -82,6 +82,8 @@ class _Parser:
 
     def _surprise(self, expected: str) -> InvalidSpace:
         token = self._token
+        if token.value == "=":
+            return fault(self._text, token.place, "write == to compare.")
         found = "it ends" if token.kind == "end" else f"{token.value!r} stands"
         return fault(self._text, token.place, f"{found} where {expected} is expected.")
 

@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(
     | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     | `(?P<odd>[^`]+)`
     | (?P<name>[^\W\d]\w*)
-    | (?P<sign>==|!=|<=|>=|[-+*/()\[\],<>])
+    | (?P<sign>==|!=|<=|>=|[-+*/()\[\],<>=])
     )""",
     re.VERBOSE | re.DOTALL,
 )
@@ -77,8 +77,6 @@ def tokens(text: str) -> Iterator[Token]:
 def _advice(rest: str) -> str:
     if rest[0] in "\"'`":
         return f"the {rest[0]} is never closed."
-    if rest[0] == "=":
-        return "write == to compare."
     if rest[0] in "&|!":
         return "write and, or, not."
     return f"{rest[0]!r} has no meaning here; a name with odd characters is written in backticks: `a-b` > 1."

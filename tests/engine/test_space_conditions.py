@@ -6,6 +6,7 @@ import json
 import pickle
 from itertools import product
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -345,6 +346,36 @@ def test_json_pickle_equality_and_repr() -> None:
 def test_json_that_says_nothing(data: Any, message: str) -> None:
     with pytest.raises(InvalidSpace, match=message):
         Space.from_json({"x": {"domain": "uniform", "lower": 0, "upper": 1}, "bad": data})
+
+
+def test_the_table_for_notebooks() -> None:
+    hostile = "<script>alert('&')</script>"
+    space = Space(
+        {
+            "<b>x</b>".replace("/", ""): choice([hostile, "b"]),
+            "y": when(randint(1, 3), "z < 2"),
+            "z": randint(1, 3),
+            "c": hostile,
+            "rule": require("z != 3"),
+        }
+    )
+    table = space._repr_html_()
+    root = ElementTree.fromstring(table)
+    assert [[cell.text or "" for cell in row] for row in root.iter("tr")] == [
+        ["name", "values", "if"],
+        ["<b>x<b>", f"choice([{hostile!r}, 'b'])", ""],
+        ["y", "randint(1, 3)", "z < 2"],
+        ["z", "randint(1, 3)", ""],
+        ["c", f"always {hostile!r}", ""],
+        ["rule", "required: z != 3", ""],
+    ]
+    assert root.findtext("caption") == "8 configurations"
+    plain = ElementTree.fromstring(
+        Space({"x": uniform(0, 1), "long": choice([str(i) for i in range(1000)])})._repr_html_()
+    )
+    assert [cell.text for cell in plain.iter("th")] == ["name", "values"]
+    assert max(len(cell.text or "") for cell in plain.iter("td")) <= 100
+    assert plain.find("caption") is None
 
 
 def test_streamlining_leaves_what_expressions_name() -> None:

@@ -22,6 +22,7 @@ from offbeat.space.domain import Domain
 from offbeat.space.entries import Conditional, Constraint, entry_from_json, require, when
 from offbeat.space.expressions import Expression
 from offbeat.space.finite import Choice, FiniteRange, Ordinal
+from offbeat.space.listing import values_of
 from offbeat.space.lists import ListChoice
 from offbeat.space.nullable import Nullable
 from offbeat.space.numeric import Float, Integer
@@ -64,5 +65,6 @@ __all__ = [
     "reverseloguniform",
     "streamline_config_space",
     "uniform",
+    "values_of",
     "when",
 ]

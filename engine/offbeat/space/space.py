@@ -250,8 +250,12 @@ class Space:
         for name in self._names:
             if name not in values:
                 raise InvalidArgument(f"The grid has no values for {name!r}; give some for every hyperparameter.")
+        lists = [name for name, domain in self.domains.items() if domain.value_type is list]
         for config in self._structure.combinations(values, self._structure.order):
-            yield {name: deepcopy(config[name]) for name in self._names if name in config}
+            for name in lists:
+                if name in config:
+                    config[name] = deepcopy(config[name])
+            yield {name: config[name] for name in self._names if name in config}
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
         """Codes in the unit cube, (len(configs), dimension) float64; names sorted, `columns` says where each one lies.
@@ -343,6 +347,11 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({self._config_space!r})"
+
+    def _repr_html_(self) -> str:
+        from offbeat.space.table import html_table
+
+        return html_table(self._config_space, self.size)
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

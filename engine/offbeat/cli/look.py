@@ -155,7 +155,8 @@ def show_best(args: argparse.Namespace) -> int:
     if args.n == 1:
         print_best(experiment, with_curve=False)
         return 0
-    names = list(in_order(experiment, found[0].config))
+    # Of conditional hyperparameters, the first configuration may lack some that others have.
+    names = list(in_order(experiment, {name: None for one in found for name in one.config}))
     print_table(
         ("trial", found[0].metric, experiment.spec.resource_attr or "resource", *names),
         [(one.trial.id, one.value, one.resource, *(one.config.get(name) for name in names)) for one in found],
@@ -280,7 +281,7 @@ def _print_trials(experiment: Experiment, n: int) -> None:
     ranked = [best.trial for best in experiment.best(n=len(experiment.ledger))]
     seen = {trial.id for trial in ranked}
     order = ranked + [trial for trial in experiment.ledger if trial.id not in seen]
-    names = [name for name, entry in spec.space.items() if "constant" not in entry]
+    names = [name for name, entry in spec.space.items() if "domain" in entry]
     print_table(
         ("trial", "status", spec.resource_attr or "reports", metric, *names),
         [

@@ -277,6 +277,8 @@ class Backend(Protocol):
 
     Attributes:
         time: "real", or "simulated" if signals carry their own time.
+
+    One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """
 
     @property

@@ -136,7 +136,10 @@ def _imported(place: str) -> Any:
     try:
         found = import_module(module)
     except Exception as error:
-        raise InvalidArgument(f"objective={place!r} cannot be imported: {type(error).__name__}: {error}.") from error
+        hint = " Its folder has to be on PYTHONPATH." if isinstance(error, ModuleNotFoundError) else ""
+        raise InvalidArgument(
+            f"objective={place!r} cannot be imported: {type(error).__name__}: {error}.{hint}"
+        ) from error
     try:
         return getattr(found, name)
     except AttributeError:

@@ -758,6 +758,10 @@ def test_the_command_line_shows_it(lab: Any, capsys: pytest.CaptureFixture[str])
         for loss in (0.5, 0.75):
             study.complete(study.ask(), epoch=1, loss=loss)
         study.ask()
+        crash = crashed(lab.home, "study", 0)
+    for command in ("show", "status"):
+        assert main([command, "study", "--home", str(crash)]) == 0
+        assert "go on with: offbeat.AskTell(experiment='study')" in capsys.readouterr().out
     for command in (["show", "study"], ["best", "study"], ["ls"], ["explain", "study", "1"], ["status", "study"]):
         assert main([*command, "--home", str(lab.home)]) == 0, command
     shown = capsys.readouterr().out

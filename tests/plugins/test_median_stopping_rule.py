@@ -344,7 +344,7 @@ def test_the_script_s_resource_may_be_known_to_the_rule_alone() -> None:
         ({}, "needs config_space= to build"),
         ({"config_space": SPACE}, "needs metric="),
         ({"config_space": SPACE, "metric": "loss"}, "needs resource_attr=: the name"),
-        ({"config_space": RandomSearch(SPACE, "loss")}, "Pass the scheduler by its name: MedianStoppingRule(scheduler=...)"),
+        ({"config_space": RandomSearch(SPACE, "loss")}, "as an argument of that name: MedianStoppingRule(scheduler="),
         ({"scheduler": RandomSearch}, "is a class; pass an object: RandomSearch(...)"),
         ({"scheduler": 3}, "scheduler=int is no scheduler: it has no 'observe'"),
         ({"scheduler": Inner(), "mode": "min"}, "mode= is for a scheduler given by name; pass it to Inner(...) itself"),

@@ -72,6 +72,11 @@ class Study:
         proposal_deadline: float = 600.0,
         clock: Clock | None = None,
     ) -> None:
+        if isinstance(scheduler, str | os.PathLike):
+            raise InvalidArgument(
+                f"scheduler={os.fspath(scheduler)!r}: give the scheduler as an object first; experiment={os.fspath(scheduler)!r} "
+                "alone goes on with an experiment that there is."
+            )
         if scheduler is not None:
             check_has(
                 scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed")

@@ -85,7 +85,10 @@ class MedianStoppingRule:
                 f"rank_cutoff={rank_cutoff!r}: give a share of the trials from 0 to 1; 0.5 is the median."
             )
         if isinstance(config_space, Scheduler):
-            raise InvalidArgument("Pass the scheduler by its name: MedianStoppingRule(scheduler=...).")
+            name = type(config_space).__name__
+            raise InvalidArgument(
+                f"Pass the scheduler as an argument of that name: MedianStoppingRule(scheduler={name}(...))."
+            )
         given = {
             "config_space": config_space,
             "metric": metric,

@@ -306,7 +306,19 @@ class Driver:
         commands, conductor.commands = conductor.commands, []
         if events:
             self.bus.publish(events)
+        if commands:
+            self._announce(commands)
         self._committer.add(events, commands)
+
+    def _announce(self, commands: Sequence[Command]) -> None:
+        """Tells a backend that asks for it what will be submitted once it is on the disk."""
+        announce = getattr(self._session, "announce", None)
+        if announce is None or self._broken is not None:
+            return
+        try:
+            announce(commands)
+        except Exception as error:  # a backend may be anybody's
+            self._break("announce", error)
 
     def _submit(self, command: Command) -> None:
         if self._session is None or self._broken is not None:
@@ -314,11 +326,15 @@ class Driver:
         try:
             self._session.submit(command)
         except Exception as error:  # a backend may be anybody's
-            text = f"{type(command).__name__} for trial {command.trial} failed with {told(error)[0]}"
-            get_logger().error("the backend does not take a command", error=text, exc_info=error)
-            self._broken = BackendBroken(text)
-            # Not here: this may be the middle of a turn.
-            self._loop.call_soon(self._backend_broke)
+            self._break(f"{type(command).__name__} for trial {command.trial}", error)
+
+    def _break(self, what: str, error: Exception) -> None:
+        """The backend cannot be relied upon any more."""
+        text = f"{what} failed with {told(error)[0]}"
+        get_logger().error("the backend does not take a command", error=text, exc_info=error)
+        self._broken = BackendBroken(text)
+        # Not here: this may be the middle of a turn.
+        self._loop.call_soon(self._backend_broke)
 
     def _backend_broke(self) -> None:
         if self._broken is not None and self._session is not None:

@@ -49,10 +49,18 @@ class ComponentDescription(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+ASK_TELL: Final = "ask-tell"
+"""Stands for the backend in experiments whose trials are executed by whoever asks for them."""
+
+ANY_NUMBER: Final = 2**31 - 1
+"""Workers of an experiment that limits them to no number."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be changed between two sessions of one experiment; each change is a `limits-changed` event.
 
     Attributes:
+        n_workers: trials that run at once, at most; ANY_NUMBER where nobody counts them (ask and tell).
         max_failures: a count (int), a share of ended trials (0 < float < 1), or None for no limit.
         max_retries: how often a trial that failed is started again before its failure counts.
         stop_criterion: None: run until the space is exhausted or somebody stops the run.
@@ -64,6 +72,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 0
     asynchronous: bool = True
     wait_for_trials: bool = False
+
+    @property
+    def workers(self) -> str:
+        """The number of workers in words."""
+        return "any number of workers" if self.n_workers == ANY_NUMBER else f"{self.n_workers} workers"
 
 
 class MetricSpec(msgspec.Struct, frozen=True):

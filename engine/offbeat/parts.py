@@ -90,6 +90,11 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
     """A component as a journal describes it. Raises InvalidArgument that names the argument to pass it by."""
+    if description.group == "offbeat.backends" and description.name == ev.ASK_TELL:
+        raise InvalidArgument(
+            "The trials of this experiment are executed by whoever asks for them, not by a backend: go on with "
+            "offbeat.AskTell(experiment=...)."
+        )
     try:
         return build(description)
     except InvalidArgument as error:

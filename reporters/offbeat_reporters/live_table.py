@@ -74,7 +74,7 @@ class LiveTable:
         elapsed = progress.elapsed if self._outcome else max(progress.elapsed, self._experiment.elapsed)
         line = Table.grid(padding=(0, 2))
         name = Text.assemble(
-            (spec.name, "bold cyan"), f"  {spec.scheduler.name} on {spec.backend.name}, {self.limits.n_workers} workers"
+            (spec.name, "bold cyan"), f"  {spec.scheduler.name} on {spec.backend.name}, {self.limits.workers}"
         )
         if bound is None:
             line.add_row(name, f"{elapsed:.1f} s")

@@ -129,7 +129,7 @@ def _open_end(experiment: Experiment, *, last: bool) -> str:
         return "the engine died; the next session went on from there"
     if experiment.running:
         return "open"
-    return f"the engine died; go on with: offbeat resume {experiment.name}"
+    return f"the engine died; go on with: {experiment.goes_on_with}"
 
 
 def _check_n(n: int) -> None:
@@ -302,7 +302,7 @@ def _print_trials(experiment: Experiment, n: int) -> None:
 def limits_text(experiment: Experiment) -> str:
     """Workers, stop criterion and failures allowed, in one line."""
     limits = experiment.limits
-    parts = [f"{limits.n_workers} workers"]
+    parts = [limits.workers]
     if (criterion := limits.stop_criterion) is not None:
         parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:

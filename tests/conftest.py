@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from offbeat import StoppingCriterion, Tuner
+from offbeat import Start, StoppingCriterion, Tuner
 from offbeat.config_space import loguniform, randint
 from offbeat.events import Event
 from offbeat.home import ExperimentFolder
@@ -50,8 +50,6 @@ class Toy:
         return self._observe(event, ledger) if self._observe else ()
 
     def propose(self, request: Any, ledger: Any) -> Any:
-        from offbeat import Start
-
         if self._propose:
             return self._propose(request, ledger)
         if not request.may_start or len(ledger) >= self.limit:
@@ -170,7 +168,9 @@ class Game:
             except BaseException as error:
                 conductor.proposal_failed(request, error, self.now)
                 continue
-            conductor.proposed(request, answer, self.now)
+            # As the driver does.
+            if type(answer) is not Start or not conductor.plain.start(request, answer, self.now):
+                conductor.proposed(request, answer, self.now)
         self.take()
 
     def take(self) -> None:

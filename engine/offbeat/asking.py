@@ -59,7 +59,9 @@ class Asking:
             finally:
                 watchdog.where = ""
             if type(answer) is Start:
-                conductor.proposed(request, answer, elapsed())
+                at = elapsed()
+                if not conductor.plain.start(request, answer, at):
+                    conductor.proposed(request, answer, at)
             elif inspect.isawaitable(answer):
                 self._request, self._answer = request, answer
                 self._wanted.set()

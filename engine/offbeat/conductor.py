@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from offbeat import events as ev
 from offbeat.contained import told
-from offbeat.decisions import Decision, Proposal, Start
+from offbeat.decisions import Decision, Proposal
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
 from offbeat.intake import Refusal, plain, short
 from offbeat.limits import LimitWatch
@@ -427,8 +427,6 @@ class Conductor:
 
     def proposed(self, request: ProposalRequest, proposal: Proposal | None, at: float) -> None:
         """The scheduler's answer; a wrong one counts as a failed proposal."""
-        if type(proposal) is Start and self.plain.start(request, proposal, at):
-            return
         try:
             event = suggested(request, proposal, at, self.ledger, self.scheduler.space)
         except Exception as error:  # an answer can be wrong in any way

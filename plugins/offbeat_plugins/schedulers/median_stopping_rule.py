@@ -84,8 +84,9 @@ class MedianStoppingRule:
             raise InvalidArgument(
                 f"rank_cutoff={rank_cutoff!r}: give a share of the trials from 0 to 1; 0.5 is the median."
             )
-        if isinstance(config_space, Scheduler):
-            name = type(config_space).__name__
+        misplaced: object = config_space
+        if isinstance(misplaced, Scheduler):
+            name = type(misplaced).__name__
             raise InvalidArgument(
                 f"Pass the scheduler as an argument of that name: MedianStoppingRule(scheduler={name}(...))."
             )

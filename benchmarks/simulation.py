@@ -104,21 +104,49 @@ def blackbox(epochs: int, epoch_seconds: float) -> FunctionBlackbox:
     return FunctionBlackbox(curve, SPACE, levels=epochs, objectives={"loss": "min"}, whole_curve=True)
 
 
+def tuner_for(
+    method: str, workers: int, results: int, epochs: int, epoch_seconds: float, durability: Any, home: Path
+) -> Tuner:
+    """The search of the floor as a run of the engine."""
+    if method == "random":
+        scheduler: Any = RandomSearch(SPACE, "loss", resource_attr="epoch", random_seed=0)
+    else:
+        kind: Any = "stopping" if method == "asha" else "promotion"
+        scheduler = ASHA(SPACE, "loss", resource_attr="epoch", max_t=epochs, type=kind, random_seed=0)
+    return Tuner(
+        SimulatedBackend(blackbox(epochs, epoch_seconds)), scheduler,
+        StoppingCriterion(max_num_evaluations=results), workers, observers=[], home=home, durability=durability,
+    )  # fmt: skip
+
+
 def offbeat(method: str, workers: int, results: int, epochs: int, epoch_seconds: float, durability: Any) -> float:
     """CPU seconds of the whole run, from the tuner's making to the closed journal."""
     with scratch() as home:
         began = time.process_time()
-        if method == "random":
-            scheduler: Any = RandomSearch(SPACE, "loss", resource_attr="epoch", random_seed=0)
-        else:
-            kind: Any = "stopping" if method == "asha" else "promotion"
-            scheduler = ASHA(SPACE, "loss", resource_attr="epoch", max_t=epochs, type=kind, random_seed=0)
-        tuner = Tuner(
-            SimulatedBackend(blackbox(epochs, epoch_seconds)), scheduler,
-            StoppingCriterion(max_num_evaluations=results), workers, observers=[], home=home, durability=durability,
-        )  # fmt: skip
-        asyncio.run(tuner.arun())
+        asyncio.run(tuner_for(method, workers, results, epochs, epoch_seconds, durability, home).arun())
         return time.process_time() - began
+
+
+def loop_gaps(method: str, results: int) -> list[float]:
+    """Milliseconds between two turns that another task of the loop gets, while offbeat runs."""
+    gaps: list[float] = []
+
+    async def bystander() -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            gaps.append(1e3 * (now - last))
+            last = now
+
+    async def both(tuner: Tuner) -> None:
+        other = asyncio.ensure_future(bystander())
+        await tuner.arun()
+        other.cancel()
+
+    with scratch() as home:
+        asyncio.run(both(tuner_for(method, 4, results, 100, 30.0, "batch", home)))
+    return sorted(gaps)
 
 
 def peak_mb() -> float:
@@ -189,6 +217,10 @@ def main() -> None:
         )  # fmt: skip
     if a.peer:
         beside_peer(a.peer, min(3, a.runs))
+    for method in ("random", "asha"):
+        gaps = loop_gaps(method, 10 * n)
+        say(what="turns of another task on the loop", method=method, p50_ms=statistics.median(gaps),
+            p99_ms=gaps[int(0.99 * len(gaps))], longest_ms=gaps[-1])  # fmt: skip
     if a.large:
         slow = [offbeat("asha", 4, 10 * n, 100, 600.0, "batch") for _ in range(a.runs)]
         fast = [offbeat("asha", 4, 10 * n, 100, 30.0, "batch") for _ in range(a.runs)]

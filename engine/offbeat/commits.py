@@ -23,8 +23,8 @@ Durability = Literal["commit", "batch", "end"]
 BACKLOG: Final = 50_000
 """Uncommitted events at which the engine stops taking reports in until the disk has caught up."""
 
-GROUP: Final = 20_000
-"""Events that make a group under durability "batch"."""
+GROUP: Final = 5_000
+"""Events that make a group where commands do not wait: encoding them holds the interpreter for some milliseconds."""
 
 
 class Committer:
@@ -144,7 +144,11 @@ class Committer:
             writer.shutdown(wait=True)
 
     def _write(self, events: Sequence[Event], sync: bool) -> None:
-        self._journal.commit(events, sync=sync)
+        if sync:
+            self._journal.commit(events, sync=True)
+            return
+        for first in range(0, len(events), GROUP):
+            self._journal.commit(events[first : first + GROUP], sync=False)
 
     def _release(self) -> None:
         held, durable = self._held, self.durable

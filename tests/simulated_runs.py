@@ -21,7 +21,10 @@ from offbeat.optimizer.baselines import ASHA, RandomSearch
 
 LEVELS = 9
 
-SPACE = {"rate": uniform(0, 1), "pace": randint(1, 3), "epochs": LEVELS}
+LONG = 48
+"""Levels of a curve of which only the beginning is read at first."""
+
+SPACE = {"rate": uniform(0, 1), "pace": randint(1, 3)}
 
 RESOURCE: dict[str, Any] = {"resource_attr": "epoch", "max_resource_attr": "epochs"}
 
@@ -52,8 +55,10 @@ def loss(config: Mapping[str, Any], level: int, seed: int = 0) -> float:
     return float(config["rate"] / level + seed)
 
 
-def blackbox(times: str | Times = "tied", *, nan: bool = False, seeds: int = 1) -> FunctionBlackbox:
-    """Nine levels of `loss`; with `nan` some curves have one NaN."""
+def blackbox(
+    times: str | Times = "tied", *, levels: int = LEVELS, nan: bool = False, seeds: int = 1
+) -> FunctionBlackbox:
+    """Curves of `loss`; with `nan` some have one NaN."""
     clock = TIMES[times] if isinstance(times, str) else times
 
     def whole(config: Mapping[str, Any], levels: Any, seed: int) -> dict[str, Any]:
@@ -62,19 +67,20 @@ def blackbox(times: str | Times = "tied", *, nan: bool = False, seeds: int = 1) 
             values[4] = float("nan")
         return {"loss": values, "elapsed": clock(config, levels)}
 
-    return FunctionBlackbox(whole, SPACE, levels=LEVELS, objectives=["loss"], whole_curve=True, seeds=seeds)
+    return FunctionBlackbox(whole, SPACE, levels=levels, objectives=["loss"], whole_curve=True, seeds=seeds)
 
 
 def backend(times: str | Times = "tied", **options: Any) -> SimulatedBackend:
-    box = {name: options.pop(name) for name in ("nan", "seeds") if name in options}
+    box = {name: options.pop(name) for name in ("levels", "nan", "seeds") if name in options}
     return SimulatedBackend(blackbox(times, **box), **{"max_resource_attr": "epochs", **options})
 
 
-def scheduler(kind: str, seed: int = 3, **options: Any) -> Any:
-    """ "random", or ASHA: "stopping", "promotion"."""
+def scheduler(kind: str, seed: int = 3, *, levels: int = LEVELS, **options: Any) -> Any:
+    """Random search ("random") or a kind of ASHA ("stopping", "promotion") over that many levels."""
+    space = {**SPACE, "epochs": levels}
     if kind == "random":
-        return RandomSearch(SPACE, "loss", **{"random_seed": seed, **RESOURCE, **options})
-    return ASHA(SPACE, "loss", **{"random_seed": seed, "type": kind, **RESOURCE, **options})
+        return RandomSearch(space, "loss", **{"random_seed": seed, **RESOURCE, **options})
+    return ASHA(space, "loss", **{"random_seed": seed, "type": kind, **RESOURCE, **options})
 
 
 KINDS = ("random", "stopping", "promotion")
@@ -99,7 +105,7 @@ class Simulation:
         home: a folder in memory where the machine has one: what is tested here does not depend on a disk's pace.
     """
 
-    SPACE, RESOURCE, SPOT, KINDS, LEVELS, TIMES = SPACE, RESOURCE, SPOT, KINDS, LEVELS, TIMES
+    SPOT, KINDS, LEVELS, LONG, TIMES = SPOT, KINDS, LEVELS, LONG, TIMES
     loss = staticmethod(loss)
     blackbox = staticmethod(blackbox)
     backend = staticmethod(backend)

@@ -1,6 +1,6 @@
 """Seconds a trial of Syne Tune 0.13's local backend; run by local_trials.py with an interpreter that has it.
 
-    python3.11 -m venv st13 && st13/bin/pip install "syne-tune[gpsearchers]==0.13.0" "pandas==2.2.3" ujson
+    python3.11 -m venv st13 && st13/bin/pip install "syne-tune[gpsearchers,sklearn]==0.13.0" "pandas==2.2.3" ujson
     python benchmarks/local_trials.py --peer st13/bin/python
 
 `sleep_time` is 0.1 s: its default of 5 s would be all that is measured.

@@ -95,7 +95,7 @@ def campaign(lab: Any, simulation: Any, crashes: Any, case: str, every: int) -> 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_crash_at_some_writes_changes_nothing(lab: Any, simulation: Any, crashes: Any, case: str) -> None:
-    campaign(lab, simulation, crashes, case, every=20)
+    campaign(lab, simulation, crashes, case, every=30)
 
 
 @pytest.mark.faults

@@ -30,7 +30,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         assert alive or self._asking.open or conductor.closed, "nothing will ever happen again"
         free = conductor.state.limits.n_workers - len(alive)
         runnable = conductor.closing is None and conductor.state.limits.asynchronous and not self._asking.open
-        if runnable and free and conductor.state.queue and not conductor.draining:
+        if runnable and free > 0 and conductor.state.queue and not conductor.draining:
             raise AssertionError("a trial waits beside a free worker")
 
     monkeypatch.setattr(Driver, "_flush", after)
@@ -140,17 +140,15 @@ def fault_profile(dice: random.Random) -> dict[str, Any] | None:
     }
 
 
-def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
-    dice = random.Random(seed)
-    kind = dice.choice(simulation.KINDS)
-    options: dict[str, Any] = {"nonfinite": dice.choice(["fail", "ignore"])}
-    if kind != "random":
-        options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
+LIMITS = ({"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0})
+
+
+def some_backend(simulation: Any, dice: random.Random) -> Any:
     delays = {
         name: dice.choice([0.0, 0.0, 0.7, 3.0])
         for name in ("delay_start", "delay_stop", "delay_complete_after_stop", "delay_complete_after_final_report")
     }
-    backend = simulation.backend(
+    return simulation.backend(
         dice.choice([*simulation.TIMES]),
         nan=True,
         faults=fault_profile(dice),
@@ -159,12 +157,19 @@ def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
         max_resource_attr=dice.choice([None, "epochs"]),
         **delays,
     )
-    limits = [{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}]
+
+
+def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
+    dice = random.Random(seed)
+    kind = dice.choice(simulation.KINDS)
+    options: dict[str, Any] = {"nonfinite": dice.choice(["fail", "ignore"])}
+    if kind != "random":
+        options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
     return lab.tuner(
         home,
         simulation.scheduler(kind, seed, **options),
-        backend=backend,
-        stop_criterion=StoppingCriterion(**dice.choice(limits)),
+        backend=some_backend(simulation, dice),
+        stop_criterion=StoppingCriterion(**dice.choice(LIMITS)),
         n_workers=dice.randrange(1, 9),
         max_retries=dice.randrange(3),
         max_failures=dice.choice([None, None, 5]),
@@ -194,6 +199,41 @@ def test_something_always_goes_on_in_simulated_time(lab: Any, simulation: Any, w
 @pytest.mark.timeout(600)
 def test_something_always_goes_on_in_many_simulations(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
     simulated_campaign(lab, simulation, watched, range(60, 1060))
+
+
+def changed_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range) -> None:
+    """Crash after crash, and each session has other limits, another number of workers and other faults."""
+    for seed in seeds:
+        dice = random.Random(-seed)
+        home = simulation.fresh()
+        with suppress(TooManyFailures):
+            lab.run(some_simulation(lab, simulation, home, seed))
+        events = lab.events(home)
+        for session in range(1, 4):
+            home = simulation.fresh()
+            limits = {name: value * (session + 1) for name, value in dice.choice(LIMITS).items()}
+            with suppress(TooManyFailures):
+                simulation.resumed(
+                    lab,
+                    home,
+                    events[: dice.randrange(1, len(events) + 1)],
+                    trial_backend=some_backend(simulation, dice),
+                    stop_criterion=StoppingCriterion(**limits),
+                    n_workers=dice.randrange(1, 9),
+                )
+            lab.check_closed(home)
+            events = lab.events(home)
+            assert [e.at for e in events] == sorted(e.at for e in events)
+
+
+def test_sessions_with_other_limits_and_workers(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
+    changed_campaign(lab, simulation, watched, range(15))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_many_sessions_with_other_limits_and_workers(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
+    changed_campaign(lab, simulation, watched, range(15, 165))
 
 
 @pytest.mark.parametrize("kind", ["random", "stopping", "promotion"])

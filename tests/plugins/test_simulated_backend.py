@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offbeat.backend import BlackboxRepositoryBackend, SimulatedBackend
+from offbeat.blackbox import FunctionBlackbox
 from offbeat.config_space import uniform
 from offbeat.errors import InvalidArgument, UnknownPlugin
 from offbeat.home import ExperimentFolder
@@ -23,7 +24,6 @@ from offbeat.testing.backend_checks import Behaviour
 from offbeat.testing.backend_suite import BackendContract
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.simulation.faults import FaultProfile
-from offbeat_plugins.blackboxes.function import FunctionBlackbox
 
 SPACE = {"lr": uniform(0, 1)}
 

@@ -12,6 +12,7 @@ import pytest
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat.backend import BlackboxRepositoryBackend, LocalBackend, SimulatedBackend
+from offbeat.blackbox import FunctionBlackbox
 from offbeat.cli import main
 from offbeat.config_space import uniform
 from offbeat.errors import TooManyFailures
@@ -32,7 +33,6 @@ from offbeat.optimizer.baselines import ASHA, RandomSearch
 from offbeat.results import load
 from offbeat.testing.recording import RecordingObserver
 from offbeat_plugins.blackboxes.digits import config_space
-from offbeat_plugins.blackboxes.function import FunctionBlackbox
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -211,7 +211,7 @@ def decisions(found: list[Event]) -> list[tuple[Any, ...]]:
     return kept
 
 
-@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+@pytest.mark.parametrize("kind", ["random", "stopping", "promotion"])
 def test_the_local_backend_decides_alike(lab: Any, kind: Any) -> None:
     space = {"rate": uniform(0, 1), "epochs": 9}
 
@@ -219,6 +219,8 @@ def test_the_local_backend_decides_alike(lab: Any, kind: Any) -> None:
         return {"loss": (config["rate"] - 0.3) ** 2 + 1 / level, "elapsed": level}
 
     def scheduler() -> Any:
+        if kind == "random":
+            return RandomSearch(space, "loss", random_seed=1, **RESOURCE)
         return ASHA(space, "loss", type=kind, random_seed=1, **RESOURCE)
 
     box = FunctionBlackbox(function, space, levels=9, objectives=["loss"])

@@ -77,7 +77,7 @@ class Space:
         self.conditions = MappingProxyType(conditions)
         self.constraints = MappingProxyType(constraints)
         self.width = len(domains)
-        self._coder = Coder(domains)
+        self._coder = Coder(domains, conditions)
         self.columns, self.dimension = self._coder.columns, self._coder.dimension
         self._names = tuple(domains)
         self._reader = Reader(domains, constants, constraints)
@@ -255,7 +255,7 @@ class Space:
         Args:
             values: of each hyperparameter, of the domain's own types; None: all that it has.
 
-        Raises InvalidArgument if `values` lacks a name, or is None and a domain is infinite.
+        Raises InvalidArgument if `values` lacks a name, or is None and a domain has more than a million values.
         """
         if values is None:
             values = {name: values_of(domain) for name, domain in self.domains.items()}

@@ -1,7 +1,8 @@
 """The calls of a space that every simulated trial makes, on four hyperparameters.  python benchmarks/space.py
 
 Microseconds a call, best of many short repeats, beside the floor measured in turn with them: building a dict of the
-same four names and values. Goals: from_units 2, validate 1, full 0.5, key 1.2.
+same four names and values. Goals for a space without conditions and constraints: from_units 2, validate 1, full 0.5,
+key 1.2. The same calls on the same space with one of each follow, and a row that the constraint throws away.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import count
 from measure import machine, pin, say
 
 from offbeat import ProposalRequest, Space
-from offbeat.config_space import choice, loguniform, randint, uniform
+from offbeat.config_space import choice, loguniform, randint, require, uniform, when
 from offbeat.space import Seen
 from offbeat_plugins.searchers.random import RandomSearcher
 
@@ -23,9 +24,10 @@ GOALS = {"from_units": 2.0, "validate": 1.0, "full": 0.5, "key": 1.2}
 
 
 def calls(space: Space) -> dict[str, Callable[[], object]]:
-    config = space.from_units([0.6] * space.width)
+    row, redrawn = [0.6] * space.width, [0.99] * space.width
+    config = space.from_units(row)
     seen, searcher, numbers = Seen(space, [config]), RandomSearcher(space, points_to_evaluate=[]), count()
-    row, names, values = [0.6] * space.width, tuple(config), tuple(config.values())
+    names, values = tuple(config), tuple(config.values())
     return {
         "floor": lambda: dict(zip(names, values, strict=False)),
         "from_units": lambda: space.from_units(row),
@@ -35,6 +37,7 @@ def calls(space: Space) -> dict[str, Callable[[], object]]:
         "in seen": lambda: config in seen,
         "seen.add": lambda: seen.add(config),
         "propose": lambda: searcher.propose(ProposalRequest(next(numbers), 0, 7)),
+        "from_units, high row": lambda: space.from_units(redrawn),
     }
 
 
@@ -45,14 +48,21 @@ def main() -> None:
     pin()
     say(benchmark="space", machine=machine(), repeats=repeats)
     domains = {"lr": loguniform(1e-6, 1e-1), "momentum": uniform(0, 1), "layers": randint(1, 20)}
-    space = Space({**domains, "optimizer": choice(["adam", "sgd", "rmsprop"]), "epochs": 100})
-    timers = {name: timeit.Timer(call) for name, call in calls(space).items()}
-    best = dict.fromkeys(timers, float("inf"))
-    for _ in range(repeats):
-        for name, timer in timers.items():
-            best[name] = min(best[name], timer.timeit(CALLS) / CALLS * 1e6)
-    for name, taken in best.items():
-        say(what=name, us=taken, times_floor=taken / best["floor"], goal_us=GOALS.get(name))
+    plain = {**domains, "optimizer": choice(["adam", "sgd", "rmsprop"]), "epochs": 100}
+    momentum = when(uniform(0, 1), "optimizer == 'sgd'")
+    spaces = {
+        "plain": Space(plain),
+        "conditional": Space({**plain, "momentum": momentum, "limit": require("layers * lr < 1.5")}),
+    }
+    for kind, space in spaces.items():
+        timers = {name: timeit.Timer(call) for name, call in calls(space).items()}
+        best = dict.fromkeys(timers, float("inf"))
+        for _ in range(repeats):
+            for name, timer in timers.items():
+                best[name] = min(best[name], timer.timeit(CALLS) / CALLS * 1e6)
+        for name, taken in best.items():
+            goal = GOALS.get(name) if kind == "plain" else None
+            say(space=kind, what=name, us=taken, times_floor=taken / best["floor"], goal_us=goal)
 
 
 if __name__ == "__main__":

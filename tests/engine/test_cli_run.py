@@ -19,7 +19,19 @@ from offbeat.cli import main
 from offbeat.cli.experiment_file import EXPERIMENT_KEYS, SCHEMA, SECTIONS
 from offbeat.cli.run import LIMITS
 from offbeat.cli.space_option import space_entry
+from offbeat.config_space import (
+    Domain,
+    choice,
+    finrange,
+    lograndint,
+    optional,
+    ordinal,
+    quniform,
+    uniform,
+    when,
+)
 from offbeat.errors import InvalidSpace
+from offbeat.space import entry_from_json
 
 TRAIN = """
 import sys
@@ -110,6 +122,73 @@ def test_options_replace_what_the_file_says(offbeat: Answer) -> None:
     shown = json.loads(offbeat("show", "other", "--json"))
     assert shown["spec"]["seed"] == 9
     assert shown["spec"]["space"]["width"] == {"constant": 8}
+
+
+CONDITIONAL = """
+[experiment]
+name = "conditional"
+[backend]
+plugin = "local"
+entry_point = "train.py"
+[scheduler]
+plugin = "grid-search"
+metric = "loss"
+shuffle_config = false
+[space]
+kind = {domain = "choice", values = ["a", "b"]}
+depth = {domain = "randint", lower = 1, upper = 2, when = "kind == 'b'"}
+clip = {domain = "optional", of = {domain = "choice", values = [[1, 2], [3]]}}
+x = {constant = 0.5}
+rule = {require = "not (depth == 2 and clip == None)"}
+"""
+
+
+def test_conditions_and_constraints_from_a_file_and_typed(offbeat: Answer, place: Path) -> None:
+    (place / "experiment.toml").write_text(CONDITIONAL, encoding="utf-8")
+    offbeat("run", "experiment.toml", "--quiet")
+    shown = json.loads(offbeat("show", "conditional", "--json"))
+    clips = [None, [1, 2], [3]]
+    expected = [{"kind": "a", "clip": clip} for clip in clips] + [
+        {"kind": "b", "depth": 1, "clip": clip} for clip in clips
+    ]
+    expected += [{"kind": "b", "depth": 2, "clip": clip} for clip in clips[1:]]
+    trials = sorted(json.dumps(trial["config"], sort_keys=True) for trial in shown["trials"])
+    assert trials == sorted(json.dumps(config, sort_keys=True) for config in expected)
+    heads = next(line.split() for line in offbeat("show", "conditional").splitlines() if line.startswith("trial "))
+    assert heads == ["trial", "status", "reports", "loss", "kind", "depth", "clip"]
+    assert offbeat("best", "conditional", "-n", "8").split()[:6] == [
+        "trial",
+        "loss",
+        "resource",
+        "kind",
+        "depth",
+        "clip",
+    ]
+    assert "ok   events: fit each other; 8 trials" in offbeat("doctor", "conditional")
+
+    offbeat(
+        "run", "train.py", "--name", "typed", "--metric", "loss", "--scheduler", "grid-search", "--quiet",
+        "--space", 'kind=choice("a", "b")', "--space", "depth=randint(1, 2) when kind == 'b'", "--space", "x=0.5",
+        "--space", "clip=optional(choice([[1, 2], [3]]))", "--space", 'rule=require("not (depth == 2 and clip == None)")',
+        "--option", "shuffle_config=false",
+    )  # fmt: skip
+    typed = json.loads(offbeat("show", "typed", "--json"))
+    assert typed["spec"]["space"]["rule"] == shown["spec"]["space"]["rule"]
+    assert [trial["config"] for trial in typed["trials"]] == [trial["config"] for trial in shown["trials"]]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        uniform(-1.5, 1e-3), lograndint(1, 9), choice(["it's", 'so "so"', "é\\"]), choice([None, True]), choice([-1, 2]),
+        choice([[1, -2.5, ["a", None]], [False]]), ordinal([1, 2], "equal"), finrange(0, 4, 3, cast_int=True),
+        optional(quniform(0, 1, 0.1), none=0.25),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_domains_are_typed_as_they_are_shown(entry: Domain) -> None:
+    assert entry_from_json(space_entry(f"x={entry!r}")["x"]) == entry
+    assert entry_from_json(space_entry(f"x={entry!r} when y > 1")["x"]) == when(entry, "y > 1")
 
 
 def test_relative_paths_count_from_the_file(offbeat: Answer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,26 +357,22 @@ def test_wrong_command_line(offbeat: Answer, argv: list[str], expected: str) -> 
 
 
 def test_spaces_from_text_and_files(place: Path) -> None:
-    uniform = {"domain": "uniform", "lower": 0, "upper": 1}
-    assert space_entry("x=uniform(0, 1)") == {"x": uniform}
+    unit = {"domain": "uniform", "lower": 0, "upper": 1}
+    assert space_entry("x=uniform(0, 1)") == {"x": unit}
     assert space_entry('act=choice("a", "b")') == {"act": {"domain": "choice", "values": ["a", "b"]}}
     assert space_entry('act=choice(["a b", "c=(d)"])') == {"act": {"domain": "choice", "values": ["a b", "c=(d)"]}}
     assert space_entry("epochs=27") == {"epochs": 27}
     assert space_entry("flag=true") == {"flag": True}
     assert space_entry("path=a=b") == {"path": "a=b"}
-    assert space_entry("x=uniform(0, upper=1)") == {"x": uniform}
-    assert space_entry("x=uniform(0, 1) when y == 'a' and (z > 1)") == {
-        "x": {**uniform, "when": "y == 'a' and (z > 1)"}
-    }
-    assert space_entry("c=optional(uniform(0, 1), none=0.1)") == {
-        "c": {"domain": "optional", "of": uniform, "none": 0.1}
-    }
+    assert space_entry("x=uniform(0, upper=1)") == {"x": unit}
+    assert space_entry("x=uniform(0, 1) when y == 'a' and (z > 1)") == {"x": {**unit, "when": "y == 'a' and (z > 1)"}}
+    assert space_entry("c=optional(uniform(0, 1), none=0.1)") == {"c": {"domain": "optional", "of": unit, "none": 0.1}}
     assert space_entry("s=choice([[1, -2.5], [null, true]])") == {
         "s": {"domain": "choice", "values": [[1, -2.5], [None, True]]}
     }
     assert space_entry('fit=require("x * 2 <= 3")') == {"fit": {"require": "x * 2 <= 3"}}
-    (place / "space.json").write_text(json.dumps({"x": uniform}), encoding="utf-8")
-    assert space_entry("space.json") == {"x": uniform}
+    (place / "space.json").write_text(json.dumps({"x": unit}), encoding="utf-8")
+    assert space_entry("space.json") == {"x": unit}
     assert set(space_entry("experiment.toml")) == {"x", "width"}
     (place / "broken.json").write_text("{", encoding="utf-8")
     with pytest.raises(InvalidSpace, match="no JSON"):

@@ -24,7 +24,7 @@ from offbeat.config_space import (
     uniform,
     when,
 )
-from offbeat.errors import InvalidConfig, InvalidSpace
+from offbeat.errors import InvalidArgument, InvalidConfig, InvalidSpace
 from offbeat.space import Seen, Space
 from offbeat.space.search import MOST_REDRAWS
 
@@ -221,6 +221,8 @@ def test_conditions_that_cannot_be(entries: dict[str, Any], words: list[str]) ->
 
 
 def test_when_wants_a_domain() -> None:
+    with pytest.raises(InvalidSpace, match="'a > 1' is no domain; the domain comes first"):
+        when("a > 1", randint(1, 3))  # type: ignore[arg-type]
     with pytest.raises(InvalidSpace, match="3 is no domain"):
         when(3, "a > 1")  # type: ignore[arg-type]
     with pytest.raises(InvalidSpace, match="has a condition already"):
@@ -273,6 +275,14 @@ def test_the_order_of_a_grid() -> None:
     assert list(Space({"x": randint(1, 2), "y": choice([3, 4])}).grid()) == [
         {"x": 1, "y": 3}, {"x": 1, "y": 4}, {"x": 2, "y": 3}, {"x": 2, "y": 4},
     ]  # fmt: skip
+
+
+def test_what_cannot_be_listed() -> None:
+    for domain in (uniform(0, 1), randint(1, 10**6 + 1)):
+        with pytest.raises(InvalidArgument, match="too many values to list"):
+            list(Space({"x": domain, "y": randint(1, 2)}).grid())
+    with pytest.raises(InvalidArgument, match="no values for 'y'"):
+        list(Space({"x": uniform(0, 1), "y": randint(1, 2)}).grid({"x": [0.5]}))
 
 
 def test_sizes() -> None:

@@ -108,6 +108,11 @@ def test_codes_of_another_shape_or_not_finite(codes):
         Space(MIXED).decode(codes)
 
 
+def test_codes_of_configs_that_are_not_complete():
+    with pytest.raises(KeyError):
+        Space(MIXED).encode([{"lr": 1e-3}])
+
+
 def test_validate():
     space = Space(MIXED)
     config = {"lr": "1e-3", "layers": 3.0, "act": "relu", "dropout": 1, "epochs": 100}

@@ -151,7 +151,7 @@ def test_the_usual_form(text: str, usual: str | None) -> None:
         ("a ! b", ["write and, or, not"]),
         ("a == b)", ["character 7", "')' stands where"]),
         ("(a == b", ["')'"]),
-        ("a b", ["'b' stands where an operator"]),
+        ("a b", ["'b' stands where an operator", "backticks"]),
         ("a not b", ["'in' after 'not'"]),
         ("a in [b]", ["a text stands in quotes"]),
         ("a in [1 2]", ["',' or ']'"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -19,6 +19,7 @@ class Coder:
 
     Args:
         domains: in the order of their coordinates.
+        conditional: names that a configuration may lack.
 
     Attributes:
         columns: which coordinates belong to a name.
@@ -27,7 +28,7 @@ class Coder:
 
     __slots__ = ("_absent", "_decoders", "_encoders", "columns", "dimension")
 
-    def __init__(self, domains: Mapping[str, Domain]) -> None:
+    def __init__(self, domains: Mapping[str, Domain], conditional: Collection[str]) -> None:
         columns, start = {}, 0
         for name, domain in domains.items():
             columns[name] = slice(start, start + domain.width)
@@ -37,19 +38,18 @@ class Coder:
         self._encoders = tuple((name, domain.encoder()) for name, domain in domains.items())
         self._decoders = tuple((name, domain.decoder(), columns[name]) for name, domain in domains.items())
         # In the middle, so that an inactive hyperparameter is as far from one value as from any other.
-        self._absent = {name: (0.5,) * domain.width for name, domain in domains.items()}
+        self._absent = {name: (0.5,) * domains[name].width for name in conditional}
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
         """Codes of complete, valid configurations, (len(configs), dimension) float64."""
         import numpy as np
 
         codes = np.empty((len(configs), self.dimension))
-        if configs:
-            for name, encode in self._encoders:
-                absent = self._absent[name]
-                codes[:, self.columns[name]] = [
-                    encode(config[name]) if name in config else absent for config in configs
-                ]
+        for name, encode in self._encoders if configs else ():
+            absent = self._absent.get(name)
+            codes[:, self.columns[name]] = [
+                absent if absent is not None and name not in config else encode(config[name]) for config in configs
+            ]
         return codes
 
     def code(self, values: Mapping[str, Any]) -> list[float]:

@@ -80,7 +80,9 @@ def when(child: Domain, condition: str) -> Conditional:
     if isinstance(given, Conditional):
         raise InvalidSpace(f"{given!r} has a condition already; join the two by 'and'.")
     if not isinstance(given, Domain):
-        raise InvalidSpace(f"when: {shown(child)} is no domain; write when(uniform(0, 1), {shown(condition)}).")
+        raise InvalidSpace(
+            f"when: {shown(child)} is no domain; the domain comes first: when(uniform(0, 1), \"optimizer == 'sgd'\")."
+        )
     return Conditional(given, Expression(condition))
 
 

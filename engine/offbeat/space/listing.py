@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from offbeat.errors import InvalidArgument
 from offbeat.space.domain import Domain, shown_domain
 
-Test = Callable[[Mapping[str, Any]], bool]
+MOST_VALUES: Final = 1_000_000
+
+Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
 def values_of(domain: Domain) -> list[Any]:
-    """All values of a finite domain, in its order. Raises InvalidArgument for an infinite one.
+    """All values of a finite domain, in its order. Raises InvalidArgument for more than a million.
 
     A sampler maps [0, 1) to the values in order, each to one interval: they are found by halving, so that a domain has
     to know nothing about being listed.
     """
-    if domain.size is None:
-        raise InvalidArgument(f"{shown_domain(domain)} has infinitely many values; they cannot be listed.")
+    if domain.size is None or domain.size > MOST_VALUES:
+        raise InvalidArgument(f"{shown_domain(domain)} has too many values to list them; {MOST_VALUES} are possible.")
     draw = domain.sampler()
     top = 1.0 - 2.0**-53
     found = [draw(0.0)]

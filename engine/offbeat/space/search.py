@@ -80,6 +80,8 @@ class Search:
 
         Raises InvalidConfig if there is none, InvalidSpace if nothing was fixed.
         """
+        # Codes are made by the C library's logarithm, whose last bit differs between machines; what is drawn is not to.
+        code = [round(c, 9) for c in code]
         found = self._first(chain(self._boxes(code), self._draws(code)), fixed)
         if found is None and not fixed:
             raise self._empty()

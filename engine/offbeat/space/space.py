@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from operator import call, itemgetter, mod
+from operator import call, itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from offbeat.errors import InvalidArgument, InvalidConfig, InvalidSpace, nearest
+from offbeat.errors import InvalidArgument, InvalidConfig, InvalidSpace
 from offbeat.space.checks import shown
 from offbeat.space.coding import Coder
 from offbeat.space.domain import Domain
 from offbeat.space.entries import checked_entries, entries_from_json, entry_to_json, exact, sorted_out
 from offbeat.space.expressions import Expression
 from offbeat.space.listing import values_of
+from offbeat.space.reading import Reader
 from offbeat.space.search import Search
 from offbeat.space.structure import Structure
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _call: Any = call
-_format: Callable[[str, Any], str] = mod
 _UNCOUNTED: Final = -1
 
 
@@ -51,7 +51,7 @@ class Space:
 
     __slots__ = (
         "_blank", "_checks", "_checks_by_name", "_coder", "_config_space", "_draws", "_free", "_keyers", "_names",
-        "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions", "constants",
+        "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions", "constants",
         "constraints", "dimension", "domains", "width",
     )  # fmt: skip
 
@@ -77,9 +77,10 @@ class Space:
         self.conditions = MappingProxyType(conditions)
         self.constraints = MappingProxyType(constraints)
         self.width = len(domains)
-        self._coder = Coder(domains)
+        self._coder = Coder(domains, conditions)
         self.columns, self.dimension = self._coder.columns, self._coder.dimension
         self._names = tuple(domains)
+        self._reader = Reader(domains, constants, constraints)
         self._draws = tuple(domain.sampler() for domain in domains.values())
         self._structure = Structure(domains, constants, conditions, constraints)
         self._search = Search(self._structure, self._drawn, self.width, self._coder.values)
@@ -89,7 +90,10 @@ class Space:
             self._search.check_not_empty()
 
     def _prepare_fast_ways(self) -> None:
-        """For spaces without conditions and constraints, through which simulation sends thousands of trials a second."""
+        """For spaces without conditions and constraints, through which simulation sends thousands of trials a second.
+
+        The methods that use them leave comprehensions to others: these would make a cell of every argument they read.
+        """
         domains, constants = self.domains, self.constants
         self._free = not self.conditions and not self.constraints
         self._checks_by_name = {name: domain.checker() for name, domain in domains.items()}
@@ -139,19 +143,21 @@ class Space:
 
     def key(self, config: Mapping[str, Any]) -> str:
         """A text that equal configurations share, floats to 12 digits; the config has to be complete and valid."""
-        if self._text is not None:
-            return _format(self._text, self._values(config))
+        text = self._text
+        if text is not None:
+            return text % self._values(config)
+        return self._key_by_parts(config)
+
+    def _key_by_parts(self, config: Mapping[str, Any]) -> str:
         absent = self.conditions.keys() - config.keys()
-        return "|".join(["-" if name in absent else text(config[name]) for name, text in self._keyers])
+        return "|".join(["-" if name in absent else key(config[name]) for name, key in self._keyers])
 
     def cast(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The hyperparameters that the config has, in their own types, without a look at bounds; nothing else of it.
 
         Raises InvalidConfig for a value that cannot be converted.
         """
-        return {
-            name: _named(name, domain.cast, config[name]) for name, domain in self.domains.items() if name in config
-        }
+        return self._reader.cast(config)
 
     def validate(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The complete configuration, cast; constants in it have to agree and are left out.
@@ -169,10 +175,13 @@ class Space:
                 own.update(config)
                 return own
         elif not self._free and type(config) is dict and self._fits(config):
-            return {name: config[name] for name in self._names if name in config}
-        own = self._partial(config)
+            return self._sorted(config)
+        own = self._reader.partial(config)
         self._structure.check(own)
         return own
+
+    def _sorted(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: config[name] for name in self._names if name in config}
 
     def _fits(self, config: dict[str, Any]) -> bool:
         """Whether a config is valid as it is."""
@@ -189,6 +198,9 @@ class Space:
             full = self._template.copy()
             full.update(config)
             return full
+        return self._full_copy(config)
+
+    def _full_copy(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {
             name: deepcopy(self.constants[name] if name in self.constants else config[name])
             for name in self._config_space
@@ -205,7 +217,7 @@ class Space:
         Where those break a constraint, or leave a given hyperparameter inactive, some of the missing ones take other
         values: drawn near to their defaults first, then further away. Raises InvalidConfig.
         """
-        own = self._partial(partial)
+        own = self._reader.partial(partial)
         values = {name: own.get(name, domain.default) for name, domain in self.domains.items()}
         if self._free:
             return values
@@ -243,7 +255,7 @@ class Space:
         Args:
             values: of each hyperparameter, of the domain's own types; None: all that it has.
 
-        Raises InvalidArgument if `values` lacks a name, or is None and a domain is infinite.
+        Raises InvalidArgument if `values` lacks a name, or is None and a domain has more than a million values.
         """
         if values is None:
             values = {name: values_of(domain) for name, domain in self.domains.items()}
@@ -255,7 +267,7 @@ class Space:
             for name in lists:
                 if name in config:
                     config[name] = deepcopy(config[name])
-            yield {name: config[name] for name in self._names if name in config}
+            yield self._sorted(config)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
         """Codes in the unit cube, (len(configs), dimension) float64; names sorted, `columns` says where each one lies.
@@ -316,26 +328,6 @@ class Space:
 
         return from_optuna(distributions)
 
-    def _partial(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The hyperparameters that a config has, cast and checked, sorted by name."""
-        if not isinstance(config, Mapping):
-            raise InvalidConfig(f"A configuration is a mapping from names to values, not {shown(config)}.")
-        for name, value in config.items():
-            if name in self.domains:
-                continue
-            if name in self.constraints:
-                raise InvalidConfig(f"{name!r} is a constraint of this space and has no value; leave it out.")
-            if name not in self.constants:
-                hint = nearest(str(name), [*self.domains, *self.constants])
-                raise InvalidConfig(f"The space has no {shown(name)} (value {shown(value)}). {hint}")
-            if exact(value) != exact(self.constants[name]):
-                raise InvalidConfig(
-                    f"{name!r} is constant in this space: {shown(self.constants[name])}, not {shown(value)}."
-                )
-        return {
-            name: _named(name, domain.checked, config[name]) for name, domain in self.domains.items() if name in config
-        }
-
     def __eq__(self, other: object) -> bool:
         return exact(self.to_json()) == exact(other.to_json()) if isinstance(other, Space) else NotImplemented
 
@@ -360,10 +352,3 @@ def _getter(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, 
         (name,) = names
         return lambda mapping: (mapping[name],)
     return itemgetter(*names)
-
-
-def _named(name: str, check: Callable[[object], Any], value: object) -> Any:
-    try:
-        return check(value)
-    except InvalidConfig as error:
-        raise InvalidConfig(f"Hyperparameter {name!r}: {error}") from None

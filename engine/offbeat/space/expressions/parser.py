@@ -85,7 +85,10 @@ class _Parser:
         if token.value == "=":
             return fault(self._text, token.place, "write == to compare.")
         found = "it ends" if token.kind == "end" else f"{token.value!r} stands"
-        return fault(self._text, token.place, f"{found} where {expected} is expected.")
+        hint = (
+            " A name with a blank or a sign in it is written in backticks: `a-b` > 1." if token.kind == "name" else ""
+        )
+        return fault(self._text, token.place, f"{found} where {expected} is expected.{hint}")
 
     def _junction(self) -> Node:
         self._depth += 1

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from offbeat.results.experiment import Experiment
     from offbeat.results.listing import Listing
     from offbeat.results.trials import Trial
+    from offbeat.tuner import Tuner
 
 MOST: Final = 10
 """Trials in the table of an experiment, best first."""
@@ -45,6 +46,27 @@ def experiment_card(experiment: Experiment) -> str:
         )
     parts.append(_trials(experiment, MOST))
     return card(*parts)
+
+
+def tuner_card(tuner: Tuner) -> str:
+    """The tuner's experiment where it has one, else what it would run."""
+    from offbeat.errors import JournalError
+    from offbeat.results.experiment import Experiment
+
+    if tuner.folder.journal.is_dir():
+        try:
+            return experiment_card(Experiment(tuner.folder))
+        except JournalError:  # it is about to begin
+            pass
+    names = ", ".join(f"{metric.name} ({metric.mode})" for metric in tuner.scheduler.objective.metrics)
+    search = (
+        f"{type(tuner.scheduler).__name__} on {type(tuner.trial_backend).__name__}, {tuner.limits.n_workers} workers"
+    )
+    rows: list[tuple[str, object]] = [("status", "has not run yet"), ("search", search), ("metric", names)]
+    if tuner.stopper is not None:
+        rows.append(("ends by", repr(tuner.stopper)))
+    rows.append(("folder", tuner.folder.path))
+    return card(element("strong", tuner.name), facts(rows))
 
 
 def trials_card(experiment: Experiment) -> str:

@@ -32,6 +32,10 @@ GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
     "offbeat.blackboxes", "offbeat.exporters",
 )  # fmt: skip
+"""Groups of plugins that the engine loads by name."""
+
+OUTWARD: Final = ("offbeat.integrations",)
+"""Groups of classes for other libraries: listed only when asked for, since whoever loads one loads that library."""
 
 Mode: TypeAlias = Literal["min", "max"]
 NonFinite: TypeAlias = Literal["fail", "worst", "ignore"]

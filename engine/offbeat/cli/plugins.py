@@ -17,7 +17,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "group", nargs="?", metavar="GROUP", help="schedulers, searchers, backends, reporters or stoppers"
+        "group",
+        nargs="?",
+        metavar="GROUP",
+        help="schedulers, searchers, backends, reporters, stoppers, blackboxes, exporters; or integrations, each of which "
+        "loads its library",
     )
     add_json(parser)
     parser.set_defaults(handler=plugins)

@@ -336,12 +336,12 @@ class Experiment:
     def _as_best(self, trial: TrialId, metric: str, value: float, resource: int, at: float) -> Best:
         one = self.trials[trial]
         return Best(
-            trial=one,
+            trial=one.record,
             metric=metric,
             value=value,
             resource=resource,
             at=at,
-            config=dict(one.config),
+            config=one.config,
             checkpoints=one.checkpoints,
         )
 

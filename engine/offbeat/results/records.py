@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from offbeat.journal import Holder
-from offbeat.results.trials import Trial
-from offbeat.trial import TrialId
+from offbeat.trial import TrialId, TrialRecord
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -54,7 +53,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
         checkpoints: the folder of the trial's checkpoints, None if there is none (any more).
     """
 
-    trial: Trial
+    trial: TrialRecord
     metric: str
     value: float
     resource: int

@@ -135,7 +135,9 @@ class Trials:
 
     def ranked(self) -> list[Trial]:
         """Best first by the first objective, those without a result last, by number."""
-        best = [one.trial for one in self._experiment.best(n=len(self))] if self._experiment.spec.metrics else []
+        best = (
+            [self[one.trial.id] for one in self._experiment.best(n=len(self))] if self._experiment.spec.metrics else []
+        )
         seen = {trial.id for trial in best}
         return best + [trial for trial in self if trial.id not in seen]
 

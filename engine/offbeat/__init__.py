@@ -10,6 +10,8 @@ TYPE_CHECKING = False  # type checkers take it for True; importing `typing` for 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from offbeat.asktell import AskTell as AskTell
+    from offbeat.asktell import AsyncAskTell as AsyncAskTell
     from offbeat.decisions import Continue as Continue
     from offbeat.decisions import Pause as Pause
     from offbeat.decisions import Resume as Resume
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from offbeat.tuner import Tuner as Tuner
 
 _HOMES = {
+    "AskTell": ("offbeat.asktell", "AskTell"),
+    "AsyncAskTell": ("offbeat.asktell", "AsyncAskTell"),
     "Continue": ("offbeat.decisions", "Continue"),
     "Objective": ("offbeat.protocols", "Objective"),
     "OffbeatError": ("offbeat.errors", "OffbeatError"),

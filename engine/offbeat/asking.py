@@ -9,6 +9,7 @@ from typing import Any
 
 from offbeat.conductor import Conductor
 from offbeat.contained import Raised, contained
+from offbeat.decisions import Start
 from offbeat.protocols import ProposalRequest
 from offbeat.watchdog import Watchdog
 
@@ -37,6 +38,7 @@ class Asking:
         self._request: ProposalRequest | None = None
         self._answer: Awaitable[Any] | None = None
         self._wanted = asyncio.Event()
+        self._where = f"propose of scheduler {conductor.state.spec.scheduler.name!r}"
 
     @property
     def open(self) -> bool:
@@ -51,7 +53,7 @@ class Asking:
 
     def _ask(self, request: ProposalRequest) -> None:
         scheduler = self._conductor.scheduler
-        self._watchdog.where = f"propose of scheduler {self._conductor.state.spec.scheduler.name!r}"
+        self._watchdog.where = self._where
         try:
             answer = scheduler.propose(request, self._conductor.ledger)
         except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
@@ -59,7 +61,7 @@ class Asking:
             return
         finally:
             self._watchdog.where = ""
-        if inspect.isawaitable(answer):
+        if type(answer) is not Start and inspect.isawaitable(answer):
             self._request, self._answer = request, answer
             self._wanted.set()
         else:

@@ -6,7 +6,7 @@ limits hold across sessions and crashes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from offbeat.events import (
@@ -74,11 +74,12 @@ class Usage:
         results: counted results (neither late nor repeated).
         cost: sum of `st_worker_cost` over all attempts of all trials, in the reports' currency.
         metrics: watched metrics by name.
+        handlers: what folds an event in, by its type, time apart.
     """
 
     __slots__ = (
-        "_costs", "_watched", "completed", "cost", "elapsed", "failed", "finished", "metrics", "results", "started",
-        "stopped",
+        "_costs", "_watched", "completed", "cost", "elapsed", "failed", "finished", "handlers", "metrics", "results",
+        "started", "stopped",
     )  # fmt: skip
 
     def __init__(self, watched: Iterable[str] = ()) -> None:
@@ -93,6 +94,15 @@ class Usage:
         self.metrics: dict[str, MetricUsage] = {}
         self._costs: dict[TrialId, float] = {}
         self._watched: tuple[tuple[str, MetricUsage], ...] = ()
+        self.handlers: Mapping[type[Event], Callable[[Any], None]] = {
+            TrialStarted: self._begun,
+            TrialResumed: self._begun,
+            TrialResult: self._result,
+            TrialFinished: self._completed,
+            TrialFailed: self._failed,
+            TrialStopped: self._stopped,
+            TrialPaused: self._paused,
+        }
         self.watch(watched)
 
     def watch(self, names: Iterable[str]) -> None:
@@ -105,25 +115,23 @@ class Usage:
         """Folds one event in; those that nobody limits pass."""
         if event.at > self.elapsed:  # noqa: PLR1730 - `max` takes twice the time
             self.elapsed = event.at
-        kind = type(event)
-        if kind is TrialResult:
-            self._result(event)  # type: ignore[arg-type]
-        elif kind is TrialStarted or kind is TrialResumed:
-            self._costs.pop(event.trial, None)  # type: ignore[attr-defined]
-            # A retry or a resumption is another attempt at a trial that was counted.
-            if event.attempt == 0:  # type: ignore[attr-defined]
-                self.started += 1
-        elif kind in _ENDS:
-            self._ended(event)
+        handler = self.handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _begun(self, event: TrialStarted | TrialResumed) -> None:
+        self._costs.pop(event.trial, None)
+        # A retry or a resumption is another attempt at a trial that was counted.
+        if event.attempt == 0:
+            self.started += 1
 
     def _result(self, event: TrialResult) -> None:
         verdict = event.verdict
         if verdict == "late":
             return
         metrics = event.metrics
-        cost = metrics.get("st_worker_cost")
-        if cost is not None:
-            self._spent(event.trial, cost)
+        if "st_worker_cost" in metrics:
+            self._spent(event.trial, metrics["st_worker_cost"])
         if verdict == "repeat":
             return
         self.results += 1
@@ -136,21 +144,24 @@ class Usage:
             self.cost += cost - self._costs.get(trial, 0.0)
             self._costs[trial] = cost
 
-    def _ended(self, event: Any) -> None:
-        kind = type(event)
-        if kind is TrialFinished:
-            self.completed += 1
-        elif kind is TrialFailed:
-            if event.retry:
-                return
+    def _completed(self, event: TrialFinished) -> None:
+        self.completed += 1
+        self._ended(event.trial)
+
+    def _failed(self, event: TrialFailed) -> None:
+        if not event.retry:
             self.failed += 1
-        elif kind is TrialStopped:
-            if event.by == "experiment":
-                return
+            self._ended(event.trial)
+
+    def _stopped(self, event: TrialStopped) -> None:
+        if event.by != "experiment":
             self.stopped += 1
+            self._ended(event.trial)
+
+    def _paused(self, event: TrialPaused) -> None:
+        self._ended(event.trial)
+
+    def _ended(self, trial: TrialId) -> None:
         self.finished = self.completed + self.stopped + self.failed
         for _, watched in self._watched:
-            watched.end(event.trial)
-
-
-_ENDS = frozenset({TrialFinished, TrialFailed, TrialStopped, TrialPaused})
+            watched.end(trial)

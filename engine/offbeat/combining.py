@@ -29,6 +29,10 @@ class Verdict(IntEnum):
 class Stopper(Protocol):
     """A stopping criterion. Entry-point group: `offbeat.stoppers`.
 
+    It may have a method `slack(usage) -> int` too: for how many further steps, each of which raises the counts of a usage
+    by one at most, neither `verdict` nor `next_time` changes as long as the clock stays before `next_time`. The engine
+    need not ask so often then; a criterion without it is asked after every step.
+
     Attributes:
         watched_metrics: names of the metrics that it reads from `Usage.metrics`.
     """
@@ -49,6 +53,12 @@ class Stopper(Protocol):
     def next_time(self, usage: Usage) -> float | None:
         """The next time after `usage.elapsed`, in seconds, at which the verdict may change by time alone."""
         ...
+
+
+def slack_of(stopper: Stopper, usage: Usage) -> int:
+    """What the criterion's `slack` says; 0 for one that has none."""
+    slack = getattr(stopper, "slack", None)
+    return 0 if slack is None else int(slack(usage))
 
 
 Criterion: TypeAlias = Stopper | Callable[[Usage], bool | Verdict]
@@ -155,6 +165,10 @@ class Combined(Operators):
         if self.how == "all":
             return " and ".join(one.reason(usage) for one in self.criteria)
         return next(one.reason(usage) for one in self.criteria if one.verdict(usage) is verdict)
+
+    def slack(self, usage: Usage) -> int:
+        """The smallest of the parts'."""
+        return min(slack_of(one, usage) for one in self.criteria)
 
     def next_time(self, usage: Usage) -> float | None:
         """The earliest of the parts'."""

@@ -58,6 +58,11 @@ class Committer:
         return len(self._pending) > BACKLOG
 
     @property
+    def waits(self) -> bool:
+        """Whether commands wait for the disk at all."""
+        return self._durability == "commit"
+
+    @property
     def holding(self) -> bool:
         """Whether a command waits for the disk."""
         return bool(self._held)

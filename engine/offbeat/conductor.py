@@ -7,7 +7,8 @@ touches a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any, Final, Literal
 
 from offbeat import events as ev
@@ -15,9 +16,10 @@ from offbeat.contained import told
 from offbeat.decisions import Decision, Proposal
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
 from offbeat.intake import Refusal, plain, short
+from offbeat.limits import LimitWatch
 from offbeat.protocols import Attempt, ProposalRequest
 from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
-from offbeat.state import OBSERVED, State
+from offbeat.state import State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
 from offbeat.verdicts import check_decisions, decided, start_command, suggested, too_many_failures
@@ -46,6 +48,7 @@ class Conductor:
 
     Attributes:
         events, commands: what the turn produced; the driver empties both.
+        limits: says until when, on the experiment's clock, `tick` has to be called.
         closing: (outcome, reason) once the end has begun; closed: the last event was produced.
         error: what the session failed with.
     """
@@ -55,6 +58,7 @@ class Conductor:
         self.ledger = state.ledger
         self.scheduler = state.scheduler
         self.stopper = stopper
+        self.limits = LimitWatch(stopper, state.usage)
         self.events: list[ev.Event] = []
         self.commands: list[Command] = []
         self.closing: tuple[SessionOutcome, str] | None = None
@@ -69,13 +73,20 @@ class Conductor:
         self._watched_seen = False
         self._proposal_errors = 0
         self._early: dict[TrialId, dict[int, Reported]] = {}
+        self._shows_results = ev.TrialResult in state.observed
+        first, *others = self._objective.metrics
+        self._first, self._minimise = first.name, first.mode == "min"
+        self._resource_attr = self._objective.resource_attr or ""
+        #: Results are more than a value at a level.
+        self._special = bool(others or state.usage.metrics or any(m.nonfinite == "worst" for m in (first, *others)))
 
     def _record(self, event: ev.Event) -> None:
         """A new event: applied, handed to the driver, and shown to the scheduler."""
-        self.state.count += 1
-        self.state.apply(event)
+        state = self.state
+        state.count += 1
+        state.apply(event)
         self.events.append(event)
-        if type(event) in OBSERVED:
+        if type(event) in state.observed:
             self._observe(event)
 
     def _observe(self, event: ev.Event) -> Sequence[Decision]:
@@ -125,6 +136,7 @@ class Conductor:
         """Begins the end of the session: no new attempts; `cut` also ends those that run (they can be resumed)."""
         if self.closing is None:
             self.closing = (outcome, reason)
+            self.limits.until = inf
         if cut and not self._cut:
             self._cut = True
             for trial in list(self.ledger.slots.values()):
@@ -175,11 +187,13 @@ class Conductor:
     def signal(self, signal: Signal, at: float) -> None:
         """Takes in one signal of the backend."""
         if type(signal) is Reported:
-            self._reported(signal, at)
+            if not (signal.plain and self._plain_result(signal, at)):
+                self._reported(signal, at)
         elif type(signal) is Ended:
             record = self.ledger.trials.get(signal.trial)
             if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
-                self._without_stragglers(record, at)
+                if self._early:
+                    self._without_stragglers(record, at)
                 self._over(record, at, signal.how, signal.reason, signal.detail)
                 self._finish_if_idle(at)
                 self._check_limits(at)
@@ -191,6 +205,63 @@ class Conductor:
             self.fail(at, BackendFailed(signal.reason))
             self.abandon(at, signal.reason)
 
+    def _plain_result(self, signal: Reported, at: float) -> bool:
+        """What `_in_order` does for a result of which nothing is out of the ordinary; False, and nothing done, else.
+
+        Written out, without a call that can be spared: simulations come here for every single result.
+        """
+        state, trial = self.state, signal.trial
+        record = self.ledger.trials.get(trial)
+        if (
+            record is None
+            or signal.seq != record.next_seq
+            or record.status is not _RUNNING
+            or signal.attempt != record.attempt
+            or self._cut
+            or state.failing
+            or self._early
+        ):
+            return False
+        metrics = signal.metrics
+        level, value = metrics.get(self._resource_attr), metrics.get(self._first)
+        if (
+            type(level) is not int
+            or level <= record.resource
+            or (type(value) is not float and type(value) is not int)
+            or "st_worker_cost" in metrics
+            or self._special
+        ):
+            return False
+        attempt, seq = signal.attempt, signal.seq
+        event = ev.TrialResult(at, trial, attempt, seq, level, metrics)
+        state.count += 1
+        state.waiting = False
+        record.next_seq = seq + 1
+        record.reports += 1
+        record.resource = level
+        record.last = metrics
+        best = record.best
+        if best is None or (value < best[self._first] if self._minimise else value > best[self._first]):
+            record.best = metrics
+        events = self.events
+        place = len(events)
+        events.append(event)
+        if self._shows_results:
+            # See `_in_order`.
+            decisions = self._observe(ev.TrialResult(at, trial, attempt, seq, level, metrics.copy()))
+            if decisions:
+                self._decide(event, decisions, place)
+        usage = state.usage
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        usage.results += 1
+        limits = self.limits
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            self._check_limits(at)
+        return True
+
     def _reported(self, signal: Reported, at: float) -> None:
         record = self.ledger.trials.get(signal.trial)
         if record is None or signal.attempt > record.attempt:
@@ -199,9 +270,10 @@ class Conductor:
             self._uncounted(record.id, signal, at, "late")
         elif signal.seq == record.next_seq:
             self._in_order(record, signal, at)
-            early = self._early.get(record.id)
-            while early and (following := early.pop(record.next_seq, None)) is not None:
-                self._in_order(record, following, at)
+            if self._early:
+                early = self._early.get(record.id)
+                while early and (following := early.pop(record.next_seq, None)) is not None:
+                    self._in_order(record, following, at)
         elif signal.seq > record.next_seq and record.status.occupies_slot:
             # A straggler is waited for, so that the scheduler sees each trial's reports in order.
             early = self._early.setdefault(record.id, {})
@@ -221,12 +293,12 @@ class Conductor:
             self._uncounted(record.id, signal, at, "late")
             return
         state = self.state
-        checked = state.intake.check(signal.metrics)
+        checked = state.intake.check(signal.metrics, plain=signal.plain)
         if isinstance(checked, Refusal):
             self._refused(record, signal, checked, at)
             return
         metrics, resource, raw = checked
-        trial, attempt = record.id, signal.attempt
+        trial, attempt, seq = record.id, signal.attempt, signal.seq
         if resource and resource <= record.resource:
             if attempt == 0:
                 reason = f"{self._objective.resource_attr} went back from {record.resource} to {resource}"
@@ -234,7 +306,7 @@ class Conductor:
             else:
                 self._uncounted(trial, signal, at, "repeat", resource)
             return
-        event = ev.TrialResult(at, trial, attempt, signal.seq, resource, metrics, raw=raw)
+        event = ev.TrialResult(at, trial, attempt, seq, resource, metrics, "continue", "", (), raw)
         state.count += 1
         state.waiting = False
         state.intake.learn(metrics)
@@ -242,18 +314,24 @@ class Conductor:
         # Its place in the journal is taken before the scheduler is asked: what a failing one causes comes after it.
         place = len(self.events)
         self.events.append(event)
-        # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-        decisions = self._observe(ev.TrialResult(at, trial, attempt, signal.seq, resource, dict(metrics), raw=raw))
-        if decisions:
-            event, commands = decided(event, decisions, self.ledger)
-            self.events[place] = event
-            self.commands += commands
-            self.ledger.decide(event)
-            if self.delete_checkpoints:
-                gone = [trial for trial, _, _ in event.others if self.ledger[trial].status is Status.STOPPED]
-                self.commands += [DeleteCheckpoints(trial) for trial in gone]
+        if self._shows_results:
+            # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+            shown = ev.TrialResult(at, trial, attempt, seq, resource, dict(metrics), "continue", "", (), raw)
+            decisions = self._observe(shown)
+            if decisions:
+                self._decide(event, decisions, place)
         state.usage.apply(event)
         self._check_limits(at)
+
+    def _decide(self, event: ev.TrialResult, decisions: Sequence[Decision], place: int) -> None:
+        """What the scheduler answered to a result goes into its record, and to the backend."""
+        event, commands = decided(event, decisions, self.ledger)
+        self.events[place] = event
+        self.commands += commands
+        self.ledger.decide(event)
+        if self.delete_checkpoints:
+            gone = [trial for trial, _, _ in event.others if self.ledger[trial].status is Status.STOPPED]
+            self.commands += [DeleteCheckpoints(trial) for trial in gone]
 
     def _uncounted(
         self, trial: TrialId, signal: Reported, at: float, verdict: Literal["late", "repeat"], resource: int = 0
@@ -293,7 +371,7 @@ class Conductor:
             self._record(ev.TrialStopped(at, trial, attempt, "experiment", why))
         elif how == "failed":
             self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)
-        elif record.reports == 0 and record.attempt_reports == 0:
+        elif record.reports == 0:
             names = ", ".join(f"{spec.name}=..." for spec in self._objective.metrics)
             missing = f"ended without a usable report; the script has to call report({names})"
             self._failed(record, at, missing, detail, retry=False)
@@ -326,27 +404,24 @@ class Conductor:
 
     def tick(self, at: float) -> None:
         """Time has passed: limits that depend on it alone are looked at."""
-        self.state.usage.elapsed = max(self.state.usage.elapsed, at)
-        self._check_limits(at)
-
-    def next_time(self) -> float | None:
-        """When `tick` should be called, on the experiment's clock."""
-        if self.stopper is None or self.closing is not None:
-            return None
-        try:
-            return self.stopper.next_time(self.state.usage)
-        except Exception as error:  # see _check_limits
-            self._stopper_failed(self.state.usage.elapsed, "next_time", error)
-            return None
+        usage = self.state.usage
+        usage.elapsed = max(usage.elapsed, at)
+        if self.closing is None:
+            self._judge(self.limits.asked, at)
 
     def _check_limits(self, at: float) -> None:
-        if self.stopper is None or self.closing is not None:
-            return
-        usage, reason = self.state.usage, ""
+        if self.closing is None:
+            self._judge(self.limits.verdict, at)
+
+    def _judge(self, ask: Callable[[], Verdict | None], at: float) -> None:
+        """Does what the criterion says, or nothing if it says nothing new."""
         try:
-            verdict = self.stopper.verdict(usage)
-            if verdict is not Verdict.GO_ON:
-                reason = str(self.stopper.reason(usage))
+            verdict = ask()
+            if verdict is None:
+                return
+            reason = ""
+            if verdict is not Verdict.GO_ON and self.stopper is not None:
+                reason = str(self.stopper.reason(self.state.usage))
         except Exception as error:  # without its criterion a run would have no end: it ends here, resumable
             self._stopper_failed(at, "verdict", error)
             return
@@ -367,7 +442,7 @@ class Conductor:
         while self.closing is None and len(slots) < state.limits.n_workers:
             if slots and not (state.limits.asynchronous or state.filling):
                 return None
-            if (queued := self._queued()) is not None:
+            if state.queue and (queued := self._queued()) is not None:
                 self._start(queued, at)
                 continue
             if self._asked:
@@ -377,7 +452,7 @@ class Conductor:
                     if not slots:
                         self.close(at, "done", self._nothing_left(), cut=False)
                     return None
-                slot, prefix = self._free_slot(), state.count
+                slot, prefix = self.ledger.free_slot(), state.count
                 self._record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self._draining))
             request = state.request
             if request is None:
@@ -412,7 +487,7 @@ class Conductor:
         return None
 
     def _start(self, record: TrialRecord, at: float) -> None:
-        slot, attempt = self._free_slot(), record.attempt + 1
+        slot, attempt = self.ledger.free_slot(), record.attempt + 1
         kind: Any = ev.TrialResumed if record.resuming else ev.TrialStarted
         place = len(self.commands)
         self._record(kind(at, record.id, attempt, slot))
@@ -420,9 +495,6 @@ class Conductor:
         start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
         self.commands.insert(place, start)
         self._check_limits(at)
-
-    def _free_slot(self) -> int:
-        return next(slot for slot in range(self.state.limits.n_workers) if slot not in self.ledger.slots)
 
     def _nothing_left(self) -> str:
         if self._draining:

@@ -23,17 +23,15 @@ from offbeat.clock import Clock
 from offbeat.commits import Committer, Durability
 from offbeat.conductor import Conductor
 from offbeat.contained import told
-from offbeat.errors import BackendFailed, EngineBlocked
+from offbeat.errors import EngineBlocked
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
 from offbeat.log import get_logger
 from offbeat.protocols import Backend, BackendContext, BackendSession, LedgerView, SimulatedSession
 from offbeat.readback import ReadBack
 from offbeat.signals import BackendBroken, Command, Signal
+from offbeat.simulating import YIELD_AFTER, SimulatedTime
 from offbeat.watchdog import Watchdog
-
-YIELD_AFTER: Final = 0.01
-"""Seconds of work after which the loop gets its turn, however much more there is to do."""
 
 FAREWELL: Final = 10.0
 """Seconds that observers have to catch up with at the end; in a hurry, HASTE."""
@@ -58,9 +56,6 @@ class Options(NamedTuple):
     proposal_deadline: float = 600.0
     blocked_after: float | None = 30.0
 
-
-RESULTS: Final = 64
-"""Results of simulated trials that are taken in before the loop is looked after, if nothing follows from them."""
 
 DEFAULTS: Final = Options()
 
@@ -95,14 +90,18 @@ class Driver:
         self._journal = journal
         self._backend = backend
         self._clock = clock
-        self._base = self._now = base
+        self._base = base
         self._began = clock.monotonic()
         self._host = host
         self._observers = tuple(observers)
         self._limits = limits
         self._options = options
-        self._simulated = backend.time == "simulated"
         self._committer = Committer(journal, options.durability, self._submit)
+        self._simulated = (
+            SimulatedTime(conductor, self._committer, base, self._submit, self._flush)
+            if backend.time == "simulated"
+            else None
+        )
         self._read_back = ReadBack(folder, self._committer)
         self.bus = Bus(self._read_back, self._observer_failed)
         self._session: BackendSession | None = None
@@ -138,7 +137,9 @@ class Driver:
     @property
     def elapsed(self) -> float:
         """Seconds on the experiment's clock."""
-        return self._now if self._simulated else self._base + self._clock.monotonic() - self._began
+        if self._simulated is not None:
+            return self._simulated.now
+        return self._base + self._clock.monotonic() - self._began
 
     # --- the session's life
 
@@ -191,7 +192,7 @@ class Driver:
                     await self._conduct()
                 finally:
                     self._watchdog.stop()
-                    self._set_timer(None)
+                    self._set_timer(inf)
                     self._asking.close()
                     # Trials are ended in good order also where this task was cancelled.
                     with anyio.move_on_after(self._options.grace + CLOSING, shield=True):
@@ -205,9 +206,9 @@ class Driver:
                 self._committer.finish()
 
     async def _conduct(self) -> None:
-        if self._simulated:
+        if self._simulated is not None:
             self._begin()
-            await self._simulate()
+            await self._simulated.run(cast(SimulatedSession, self._session), self._asking)
             return
         self._watchdog.start(self._loop)
         async with anyio.create_task_group() as group:
@@ -289,45 +290,6 @@ class Driver:
             self._watchdog.where = ""
             self._after_turn()
 
-    async def _simulate(self) -> None:
-        """Signals of simulated time: one after the other, proposals awaited in place while the clock stands still."""
-        conductor, committer, time = self.conductor, self._committer, self._loop.time
-        session = cast(SimulatedSession, self._session)
-        slots = conductor.ledger.slots
-        most = 1 if self._options.durability == "commit" else RESULTS
-        breath = time()
-        while not self._done.is_set():
-            if self._asking.open:
-                await self._asking.wait()
-                continue
-            if committer.holding:
-                # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
-                await committer.settled()
-            limit = conductor.next_time()
-            # A result after which everybody goes on needs no turn of its own: until something else comes, or so many.
-            for _ in range(most):
-                signal = session.next_signal(inf if limit is None else limit)
-                if signal is None:
-                    self._end_of_time(limit)
-                    break
-                at = getattr(signal, "at", None)
-                if at is not None and at > self._now:
-                    self._now = at
-                conductor.signal(signal, self._now)
-                if conductor.commands or conductor.closing or len(slots) < conductor.state.limits.n_workers:
-                    break
-            self._after_turn()
-            if time() - breath > YIELD_AFTER:
-                await asyncio.sleep(0)
-                breath = time()
-
-    def _end_of_time(self, limit: float | None) -> None:
-        """Nothing comes before the limit by time, or ever."""
-        if limit is None:
-            raise BackendFailed("simulated time has come to its end while trials were still running")
-        self._now = max(self._now, limit)
-        self.conductor.tick(self._now)
-
     def _after_turn(self) -> None:
         """Free slots are filled; then the turn's events and commands go their ways."""
         conductor = self.conductor
@@ -335,8 +297,8 @@ class Driver:
         self._flush()
         if conductor.closed:
             self._done.set()
-        elif not self._simulated:
-            self._set_timer(conductor.next_time())
+        elif self._simulated is None:
+            self._set_timer(conductor.limits.until)
 
     def _flush(self) -> None:
         conductor = self.conductor
@@ -344,7 +306,19 @@ class Driver:
         commands, conductor.commands = conductor.commands, []
         if events:
             self.bus.publish(events)
+        if commands:
+            self._announce(commands)
         self._committer.add(events, commands)
+
+    def _announce(self, commands: Sequence[Command]) -> None:
+        """Tells a backend that asks for it what will be submitted once it is on the disk."""
+        announce = getattr(self._session, "announce", None)
+        if announce is None or self._broken is not None:
+            return
+        try:
+            announce(commands)
+        except Exception as error:  # a backend may be anybody's
+            self._break("announce", error)
 
     def _submit(self, command: Command) -> None:
         if self._session is None or self._broken is not None:
@@ -352,11 +326,15 @@ class Driver:
         try:
             self._session.submit(command)
         except Exception as error:  # a backend may be anybody's
-            text = f"{type(command).__name__} for trial {command.trial} failed with {told(error)[0]}"
-            get_logger().error("the backend does not take a command", error=text, exc_info=error)
-            self._broken = BackendBroken(text)
-            # Not here: this may be the middle of a turn.
-            self._loop.call_soon(self._backend_broke)
+            self._break(f"{type(command).__name__} for trial {command.trial}", error)
+
+    def _break(self, what: str, error: Exception) -> None:
+        """The backend cannot be relied upon any more."""
+        text = f"{what} failed with {told(error)[0]}"
+        get_logger().error("the backend does not take a command", error=text, exc_info=error)
+        self._broken = BackendBroken(text)
+        # Not here: this may be the middle of a turn.
+        self._loop.call_soon(self._backend_broke)
 
     def _backend_broke(self) -> None:
         if self._broken is not None and self._session is not None:
@@ -365,14 +343,14 @@ class Driver:
 
     # --- time
 
-    def _set_timer(self, when: float | None) -> None:
-        """One timer, for the limit that can fire by time alone."""
+    def _set_timer(self, when: float) -> None:
+        """One timer, for the limit that can fire by time alone; inf: none."""
         if self._timer is not None:
             if self._timer[0] == when:
                 return
             self._timer[1].cancel()
             self._timer = None
-        if when is not None:
+        if when < inf:
             handle = self._loop.call_later(max(0.0, when - self.elapsed), self._time_is_up)
             self._timer = (when, handle)
 

@@ -49,10 +49,15 @@ class ComponentDescription(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+ANY_NUMBER: Final = 2**31 - 1
+"""Workers of an experiment that limits them to no number."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be changed between two sessions of one experiment; each change is a `limits-changed` event.
 
     Attributes:
+        n_workers: trials that run at once, at most; ANY_NUMBER where nobody counts them (ask and tell).
         max_failures: a count (int), a share of ended trials (0 < float < 1), or None for no limit.
         max_retries: how often a trial that failed is started again before its failure counts.
         stop_criterion: None: run until the space is exhausted or somebody stops the run.

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from offbeat import audience
+from offbeat.errors import InvalidArgument
 from offbeat.session import Outcome, running
 
 if TYPE_CHECKING:
@@ -151,5 +152,10 @@ def _loop_runs() -> bool:
 
 
 def run_in_thread(tuner: Tuner) -> Outcome:
-    """See `Tuner.run`."""
+    """See `Tuner.run`. Raises InvalidArgument where trials would share a loop that the caller holds up."""
+    if _loop_runs() and getattr(tuner.trial_backend, "shares_loop", False):
+        raise InvalidArgument(
+            "An event loop runs here, and run() would hold it up while the objective, a coroutine, ran in another one: use "
+            "`await tuner.arun()`."
+        )
     return _Foreground(tuner).run()

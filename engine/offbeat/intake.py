@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from math import inf, isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from offbeat.errors import InvalidResource, MetricMismatch, OffbeatError, nearest
 from offbeat.events import Metrics
 from offbeat.protocols import Objective
 
-
-class Clean(NamedTuple):
-    """A usable report. `raw` has the values as reported where a policy replaced one."""
-
-    metrics: Metrics
-    resource: int
-    raw: Metrics | None = None
+Clean: TypeAlias = tuple[Metrics, int, Metrics | None]
+"""A usable report: metrics, resource level, and the values as reported where a policy replaced one."""
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """An unusable report.
 
     Attributes:
@@ -66,22 +63,23 @@ class Intake:
         self._tracked = tuple(spec for spec in objective.metrics if spec.nonfinite == "worst")
         self._worst: dict[str, float] = {}
 
-    def check(self, metrics: Metrics) -> Clean | Refusal:
-        """One report, as it came."""
+    def check(self, metrics: Metrics, *, plain: bool = False) -> Clean | Refusal:
+        """One report, as it came; `plain` says that every number in it is finite and below 2**53, and none is boolean."""
         for name in self._names:
             kind = type(metrics.get(name))
             if kind is not float and kind is not int:
                 return self._repaired(metrics)
-        for value in metrics.values():
-            kind = type(value)
-            # False for NaN too; the few large numbers that are all right take the long way.
-            if (kind is float or kind is int) and not -_LARGEST < value < _LARGEST:
-                return self._repaired(metrics)
+        if not plain:
+            for value in metrics.values():
+                kind = type(value)
+                # False for NaN too; the few large numbers that are all right take the long way.
+                if (kind is float or kind is int) and not -_LARGEST < value < _LARGEST:
+                    return self._repaired(metrics)
         if self._resource_attr is None:
-            return Clean(metrics, 0)
+            return metrics, 0, None
         resource = metrics.get(self._resource_attr)
         if type(resource) is int and resource >= 1:
-            return Clean(metrics, resource)
+            return metrics, resource, None
         return self._with_resource(metrics, None)
 
     def learn(self, metrics: Metrics) -> None:
@@ -120,7 +118,7 @@ class Intake:
     def _with_resource(self, metrics: Metrics, raw: Metrics | None) -> Clean | Refusal:
         name = self._resource_attr
         if name is None:
-            return Clean(metrics, 0, raw)
+            return (metrics, 0, raw)
         if name not in metrics:
             reported = [key for key in metrics if key not in self._metrics and not key.startswith("st_")]
             return Refusal(
@@ -133,7 +131,7 @@ class Intake:
                 f"{name}={short(metrics[name])} is not a whole number from 1 up",
                 error=InvalidResource(name, metrics[name]),
             )
-        return Clean({**metrics, name: int(number)}, int(number), raw)
+        return ({**metrics, name: int(number)}, int(number), raw)
 
 
 def plain(metrics: Metrics) -> Metrics:

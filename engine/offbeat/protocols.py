@@ -235,7 +235,13 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackendSession(Protocol):
-    """An opened backend. All methods are called from the engine's event loop; none may block it."""
+    """An opened backend. All methods are called from the engine's event loop; none may block it.
+
+    Signals are decided on in batches: a call of `receive_nowait` or `receive` says that those given before have been, and
+    that every command that follows from them was submitted, or waits for the disk. A backend whose trials wait for
+    decisions may have `announce(commands)` beside these methods: it is called with the commands of a turn before they
+    wait; each of them is submitted later, unless the session ends first.
+    """
 
     def adopt(self, attempts: Sequence[Attempt]) -> Collection[TrialId]:
         """Takes charge of attempts of an earlier session that are still alive; the others count as lost."""
@@ -275,6 +281,8 @@ class Backend(Protocol):
 
     Attributes:
         time: "real", or "simulated" if signals carry their own time.
+
+    One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """
 
     @property

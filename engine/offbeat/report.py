@@ -117,7 +117,7 @@ class Reporter:
         allowed. Raises ValueError or TypeError, naming the key, for anything else, for names that begin with `st_`, and
         for a line of more than 64 KiB.
         """
-        values = {name: _plain(name, value) for name, value in metrics.items()}
+        values = checked(metrics)
         if self._silent or os.getpid() != self._pid:
             return
         with _process.lock:
@@ -160,11 +160,7 @@ class Reporter:
         head = f'{{"v":1,"trial":{self._trial},"attempt":{self._attempt},"seq":{self._iteration},"metrics":'
         line = f"{head}{text}}}\n".encode()
         if len(line) > LINE_LIMIT:
-            longest = max(metrics, key=lambda name: len(str(metrics[name])) + len(name))
-            raise ValueError(
-                f"A report of {len(line)} bytes is too long: {LINE_LIMIT} are allowed. Its longest entry is "
-                f"{longest[:60]!r}; write big values to a file under offbeat.report.checkpoint_dir() instead."
-            )
+            raise _too_long(metrics, len(line))
         self._send(line, text)
 
     def _send(self, line: bytes, text: str) -> None:
@@ -300,6 +296,30 @@ def config() -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
         loaded: dict[str, Any] = json.load(file)
     return loaded
+
+
+def checked(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as they are reported: numbers, text or booleans, NumPy scalars as such, NaN and infinities as text.
+
+    Raises ValueError or TypeError, naming the key, for anything else, for names that begin with `st_`, and for more text
+    than a report may have.
+    """
+    size = 0
+    values = {}
+    for name, value in metrics.items():
+        plain = values[name] = _plain(name, value)
+        size += len(name) + (len(plain) if isinstance(plain, str) else 8)
+    if size > LINE_LIMIT:
+        raise _too_long(metrics, size)
+    return values
+
+
+def _too_long(metrics: dict[str, Any], size: int) -> ValueError:
+    longest = max(metrics, key=lambda name: len(str(metrics[name])) + len(name))
+    return ValueError(
+        f"A report of {size} bytes is too long: {LINE_LIMIT} are allowed. Its longest entry is {longest[:60]!r}; write big "
+        "values to a file in the checkpoint directory instead."
+    )
 
 
 def _plain(name: str, value: Any) -> float | int | str:

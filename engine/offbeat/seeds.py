@@ -6,6 +6,7 @@ from seed and purpose, the counter from the number, and any position can be comp
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,15 @@ def key(seed: int, purpose: str) -> int:
 
 def child_seed(seed: int, purpose: str, number: int) -> int:
     """A 31-bit seed for somebody else's generator, e.g. a training script's."""
-    return key(seed, f"{purpose}/{number}") & 0x7FFFFFFF
+    state = _prefix(seed, purpose).copy()
+    state.update(b"%d" % number)
+    return int.from_bytes(state.digest(), "little") & 0x7FFFFFFF
+
+
+@lru_cache(maxsize=64)
+def _prefix(seed: int, purpose: str) -> blake2b:
+    """The hash of a stream's name, to go on from: the same for each of its numbers."""
+    return blake2b(f"{seed}/{purpose}/".encode(), digest_size=16)
 
 
 def generator(seed: int, purpose: str, number: int) -> Generator:
@@ -41,22 +50,31 @@ class Rows:
         width: numbers in a row.
     """
 
-    __slots__ = ("_blocks", "_key", "_width")
+    __slots__ = ("_block", "_further", "_index", "_key", "_width")
 
     def __init__(self, seed: int, purpose: str, width: int) -> None:
         self._key = key(seed, purpose)
         self._width = width
-        self._blocks: dict[int, tuple[int, list[list[float]]]] = {}
+        self._index = -1
+        self._block: list[list[float]] = []
+        self._further: tuple[tuple[int, int], list[list[float]]] = ((-1, 0), [])
 
     def row(self, number: int, retry: int = 0) -> list[float]:
         """The row of a number; `retry` gives further rows for the same number (redraws)."""
         index, offset = divmod(number, BLOCK)
+        if retry == 0:
+            if index != self._index:
+                self._index, self._block = index, self._drawn(index, 0)
+            return self._block[offset]
         # Retries of one number come in sequence and are few; their rows are kept apart from the main sequence.
-        cached = self._blocks.get(min(retry, 1))
-        tag = index if retry == 0 else hash((index, retry))
-        if cached is None or cached[0] != tag:
-            from numpy.random import Generator, Philox
+        if self._further[0] != (index, retry):
+            self._further = ((index, retry), self._drawn(index, retry))
+        return self._further[1][offset]
 
-            drawn = Generator(Philox(key=self._key, counter=[0, 0, retry, index])).random((BLOCK, self._width))
-            cached = self._blocks[min(retry, 1)] = (tag, drawn.tolist())
-        return cached[1][offset]
+    def _drawn(self, index: int, retry: int) -> list[list[float]]:
+        from numpy.random import Generator, Philox
+
+        rows: list[list[float]] = (
+            Generator(Philox(key=self._key, counter=[0, 0, retry, index])).random((BLOCK, self._width)).tolist()
+        )
+        return rows

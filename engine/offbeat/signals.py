@@ -60,6 +60,7 @@ class Reported(msgspec.Struct, frozen=True, gc=False):
         seq: counts the attempt's reports from 0; the engine drops duplicates and puts stragglers in order.
         metrics: as reported; numbers that are not finite as the texts "nan", "inf", "-inf".
         at: simulated time; real backends leave it None and the engine looks at its clock.
+        plain: the backend has checked that each number is an int or a finite float between -2**53 and 2**53.
     """
 
     trial: TrialId
@@ -67,6 +68,7 @@ class Reported(msgspec.Struct, frozen=True, gc=False):
     seq: int
     metrics: dict[str, Any]
     at: float | None = None
+    plain: bool = False
 
 
 class Garbled(msgspec.Struct, frozen=True, gc=False):

@@ -121,6 +121,18 @@ class StoppingCriterion(Operators):
                 return f"max_metric_value of {name}={limit} reached: {seen.highest}"
         return ""
 
+    def slack(self, usage: Usage) -> int:
+        """How far the counts are from their limits; 0 where a cost or a metric is limited, of which no step is known."""
+        if self.watched_metrics:
+            return 0
+        least = 1 << 30
+        for name, attribute, limit, _ in self._limits:
+            if name == "max_cost":
+                return 0
+            if name != "max_wallclock_time" and (left := int(limit) - getattr(usage, attribute) - 1) < least:
+                least = left
+        return max(0, least)
+
     def next_time(self, usage: Usage) -> float | None:
         """`max_wallclock_time` until it has come."""
         return self._max_time if self._max_time is not None and usage.elapsed < self._max_time else None

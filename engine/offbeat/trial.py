@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NewType
 
+import msgspec
+
 if TYPE_CHECKING:
-    from offbeat.events import Event, Suggested, TrialResult
+    from offbeat.events import (
+        Event,
+        ReportRejected,
+        Suggested,
+        TrialFailed,
+        TrialFinished,
+        TrialLost,
+        TrialPaused,
+        TrialResult,
+        TrialResumed,
+        TrialStarted,
+        TrialStopped,
+    )
 
 TrialId = NewType("TrialId", int)
 """Counts trials from 0 in the order of their suggestion."""
@@ -78,53 +93,48 @@ class IllegalMove(RuntimeError):
         super().__init__(f"trial {trial} is {status.value} and cannot be {move!r}")
 
 
-class TrialRecord:
+class TrialRecord(msgspec.Struct, eq=False):
     """One trial as the events so far tell it. Plugins read it and never write to it.
 
     Attributes:
-        attempt: number of the current or last attempt, -1 before the first.
-        until: resource level up to which the current attempt was asked to run.
+        until: resource level up to which the current attempt was asked to run; donor: trial whose checkpoint it began with.
+        attempt: number of the current or last attempt, -1 before the first; slot: its worker, -1 while it has none.
+        resuming: queued to go on after a pause.
         resource: highest resource level reported by any attempt (0: none yet).
-        reports: results counted (neither late nor repeated); rejected: unusable reports.
+        reports: results counted (neither late nor repeated); rejected: unusable reports; failures: failed attempts.
+        next_seq: number of the attempt's next report.
         last, best: clean metrics of the last counted result, and of the best one by the first objective.
-        started_at, ended_at: seconds on the experiment's clock, of the first attempt and of the trial's end.
-        told_at: when the trial was last told to stop or pause.
+        started_at, ended_at: seconds on the experiment's clock, of the first attempt and of the trial's end, -1 before.
+        attempt_at: when the current attempt began, -1 if none is alive.
+        told_at: when the trial was last told to stop or pause; reason: why it is where it is.
         active: seconds spent in attempts that are over; cost: sum of the attempts' reported `st_worker_cost`.
     """
 
-    __slots__ = (
-        "active", "attempt", "attempt_at", "attempt_cost", "attempt_reports", "best", "config", "cost", "donor",
-        "ended_at", "failures", "id", "last", "next_seq", "past_cost", "reason", "rejected", "reports", "resource",
-        "resuming", "slot", "started_at", "status", "tags", "told_at", "until",
-    )  # fmt: skip
-
-    def __init__(self, event: Suggested) -> None:
-        self.id = event.trial
-        self.config: dict[str, Any] = event.config or {}
-        self.status = Status.QUEUED
-        self.attempt = -1
-        self.slot = -1
-        self.until = event.until
-        self.donor = event.donor
-        self.tags = event.tags
-        self.resuming = False
-        self.resource = 0
-        self.reports = 0
-        self.attempt_reports = 0
-        self.rejected = 0
-        self.failures = 0
-        self.next_seq = 0
-        self.last: dict[str, Any] | None = None
-        self.best: dict[str, Any] | None = None
-        self.started_at = -1.0
-        self.attempt_at = -1.0
-        self.ended_at = -1.0
-        self.active = 0.0
-        self.past_cost = 0.0
-        self.attempt_cost = 0.0
-        self.cost = 0.0
-        self.told_at = -1.0
-        self.reason = ""
+    id: TrialId
+    config: dict[str, Any]
+    until: int | None = None
+    donor: TrialId | None = None
+    tags: dict[str, Any] = {}
+    status: Status = Status.QUEUED
+    attempt: int = -1
+    slot: int = -1
+    resuming: bool = False
+    resource: int = 0
+    reports: int = 0
+    rejected: int = 0
+    failures: int = 0
+    next_seq: int = 0
+    last: dict[str, Any] | None = None
+    best: dict[str, Any] | None = None
+    started_at: float = -1.0
+    attempt_at: float = -1.0
+    ended_at: float = -1.0
+    told_at: float = -1.0
+    reason: str = ""
+    active: float = 0.0
+    cost: float = 0.0
+    past_cost: float = 0.0
+    attempt_cost: float = 0.0
 
     def move(self, move: str) -> None:
         """Takes one step in `LEGAL_MOVES`; raises IllegalMove."""
@@ -142,6 +152,7 @@ class Ledger:
 
     Attributes:
         trials: by id; slots: trial of each busy worker; paused: trials that a proposal may resume.
+        handlers: what folds an event in, by its type.
 
     Args:
         objective: name of the first objective, by which `TrialRecord.best` is kept; None before it is known.
@@ -149,22 +160,27 @@ class Ledger:
     """
 
     def __init__(self, objective: str | None = None, *, minimise: bool = True) -> None:
+        from offbeat import events as ev  # which need TrialId
+
         self.trials: dict[TrialId, TrialRecord] = {}
         self.slots: dict[int, TrialId] = {}
         self.paused: set[TrialId] = set()
         self._objective = objective
         self._minimise = minimise
-        self._apply = {
-            "suggested": self._suggested,
-            "trial-started": self._begun,
-            "trial-resumed": self._begun,
-            "trial-result": self._result,
-            "trial-paused": self._ended,
-            "trial-stopped": self._ended,
-            "trial-finished": self._ended,
-            "trial-failed": self._ended,
-            "trial-lost": self._ended,
-            "report-rejected": self._rejected,
+        #: Workers below `_unused` that were free once, the lowest first; busy ones are passed over when met.
+        self._freed: list[int] = []
+        self._unused = 0
+        self.handlers: Mapping[type[Event], Callable[[Any], None]] = {
+            ev.Suggested: self._suggested,
+            ev.TrialStarted: self._started,
+            ev.TrialResumed: self._resumed,
+            ev.TrialResult: self._result,
+            ev.TrialPaused: self._paused,
+            ev.TrialStopped: self._stopped,
+            ev.TrialFinished: self._finished,
+            ev.TrialFailed: self._failed,
+            ev.TrialLost: self._lost,
+            ev.ReportRejected: self._rejected,
         }
 
     def __getitem__(self, trial: TrialId) -> TrialRecord:
@@ -180,38 +196,54 @@ class Ledger:
         """Trials in one of the statuses, by id."""
         return [record for record in self.trials.values() if record.status in statuses]
 
+    def free_slot(self) -> int:
+        """The lowest worker that has nothing to do, counted from 0."""
+        freed, slots = self._freed, self.slots
+        while freed and freed[0] in slots:
+            heappop(freed)
+        return freed[0] if freed else self._unused
+
     def apply(self, event: Event) -> None:
         """Folds one event in; events that concern no trial pass. Raises IllegalMove, KeyError for an unknown trial."""
-        handler = self._apply.get(event.__struct_config__.tag)  # type: ignore[arg-type]
+        handler = self.handlers.get(type(event))
         if handler is not None:
             handler(event)
 
     def _suggested(self, event: Suggested) -> None:
+        trial = event.trial
         if event.kind == "start":
-            self.trials[event.trial] = TrialRecord(event)
+            self.trials[trial] = TrialRecord(trial, event.config or {}, event.until, event.donor, event.tags)
         elif event.kind == "resume":
-            record = self.trials[event.trial]
+            record = self.trials[trial]
             record.move("suggested")
-            self.paused.discard(record.id)
+            self.paused.discard(trial)
             record.until = event.until
             record.tags = event.tags or record.tags
             record.resuming = True
 
-    def _begun(self, event: Any) -> None:
+    def _started(self, event: TrialStarted) -> None:
+        self._begin(event, "started")
+
+    def _resumed(self, event: TrialResumed) -> None:
+        self._begin(event, "resumed")
+
+    def _begin(self, event: TrialStarted | TrialResumed, move: str) -> None:
         record = self.trials[event.trial]
-        record.move("resumed" if event.__struct_config__.tag == "trial-resumed" else "started")
+        record.move(move)
         record.resuming = False
         record.attempt = event.attempt
-        record.slot = event.slot
+        record.slot = slot = event.slot
         record.next_seq = 0
-        record.attempt_reports = 0
-        record.attempt_at = event.at
+        record.attempt_at = at = event.at
         record.past_cost += record.attempt_cost
         record.attempt_cost = 0.0
         record.ended_at = -1.0
         if record.started_at < 0:
-            record.started_at = event.at
-        self.slots[event.slot] = record.id
+            record.started_at = at
+        self.slots[slot] = record.id
+        while self._unused <= slot:
+            heappush(self._freed, self._unused)
+            self._unused += 1
 
     def _result(self, event: TrialResult) -> None:
         self.count(event)
@@ -222,21 +254,23 @@ class Ledger:
         record = self.trials[event.trial]
         if event.attempt == record.attempt:
             record.next_seq = event.seq + 1
-        if event.verdict == "late":
+        verdict = event.verdict
+        if verdict == "late":
             return
         if record.status is not Status.RUNNING:
-            raise IllegalMove(record.id, record.status, event.verdict)
-        record.attempt_reports += 1
+            raise IllegalMove(record.id, record.status, verdict)
         metrics = event.metrics
-        cost = metrics.get("st_worker_cost")
-        if (type(cost) is float or type(cost) is int) and cost - cost == 0:
-            record.attempt_cost = cost
-            record.cost = record.past_cost + cost
-        if event.verdict == "repeat":
+        if "st_worker_cost" in metrics:
+            cost = metrics["st_worker_cost"]
+            if (type(cost) is float or type(cost) is int) and cost - cost == 0:
+                record.attempt_cost = cost
+                record.cost = record.past_cost + cost
+        if verdict == "repeat":
             return
         record.reports += 1
-        if event.resource > record.resource:  # noqa: PLR1730 - `max` takes twice the time
-            record.resource = event.resource
+        resource = event.resource
+        if resource > record.resource:  # noqa: PLR1730 - `max` takes twice the time
+            record.resource = resource
         record.last = metrics
         objective = self._objective
         if objective is not None:
@@ -249,7 +283,7 @@ class Ledger:
     def decide(self, event: TrialResult) -> None:
         """Second half of a result: what was decided on it."""
         verdict = event.verdict
-        if verdict in ("stop", "pause"):
+        if verdict == "stop" or verdict == "pause":  # noqa: PLR1714 - a tuple is slower
             record = self.trials[event.trial]
             record.move(verdict)
             record.reason = event.why
@@ -261,35 +295,50 @@ class Ledger:
             other_record.reason = why
             other_record.told_at = event.at
 
-    def _ended(self, event: Any) -> None:
+    def _stopped(self, event: TrialStopped) -> None:
         record = self.trials[event.trial]
-        match event.__struct_config__.tag:
-            case "trial-stopped":
-                cut_off = event.by == "experiment" and record.status is Status.RUNNING
-                record.move("interrupted" if cut_off else "stopped")
-                record.reason = event.why or record.reason
-            case "trial-failed":
-                record.move("retry" if event.retry else "failed")
-                record.failures += 1
-                record.reason = event.reason
-            case "trial-lost":
-                record.move("lost")
-                record.reason = event.reason
-            case "trial-paused":
-                record.move("paused")
-                self.paused.add(record.id)
-            case _:
-                record.move("finished")
-                record.reason = "ran to its end"
-        if self.slots.get(record.slot) == record.id:
-            del self.slots[record.slot]
-        if record.attempt_at >= 0:
-            record.active += max(0.0, event.at - record.attempt_at)
+        cut_off = event.by == "experiment" and record.status is Status.RUNNING
+        record.move("interrupted" if cut_off else "stopped")
+        self._end(record, event.at, event.why or record.reason)
+
+    def _paused(self, event: TrialPaused) -> None:
+        record = self.trials[event.trial]
+        record.move("paused")
+        self.paused.add(record.id)
+        self._end(record, event.at, record.reason)
+
+    def _finished(self, event: TrialFinished) -> None:
+        record = self.trials[event.trial]
+        record.move("finished")
+        self._end(record, event.at, "ran to its end")
+
+    def _failed(self, event: TrialFailed) -> None:
+        record = self.trials[event.trial]
+        record.move("retry" if event.retry else "failed")
+        record.failures += 1
+        self._end(record, event.at, event.reason)
+
+    def _lost(self, event: TrialLost) -> None:
+        record = self.trials[event.trial]
+        record.move("lost")
+        self._end(record, event.at, event.reason)
+
+    def _end(self, record: TrialRecord, at: float, reason: str) -> None:
+        """The attempt is over, if there was one: a queued trial can be stopped too."""
+        record.reason = reason
+        slot = record.slot
+        if slot >= 0 and self.slots.get(slot) == record.id:
+            del self.slots[slot]
+            heappush(self._freed, slot)
+        began = record.attempt_at
+        if began >= 0:
+            if at > began:
+                record.active += at - began
             record.attempt_at = -1.0
         record.slot = -1
-        record.ended_at = event.at
+        record.ended_at = at
 
-    def _rejected(self, event: Any) -> None:
+    def _rejected(self, event: ReportRejected) -> None:
         record = self.trials[event.trial]
         record.rejected += event.count
         if event.seq >= 0 and event.attempt == record.attempt:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,23 +13,17 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-import offbeat
 from offbeat import audience
 from offbeat import events as ev
 from offbeat import home as homes
-from offbeat.budget import Usage
 from offbeat.clock import Clock, SystemClock
 from offbeat.commits import Durability
 from offbeat.conductor import Conductor
 from offbeat.describe import describe
 from offbeat.driver import Driver, Options
-from offbeat.errors import (
-    ExperimentExists,
-    ExperimentLocked,
-    InvalidArgument,
-)
-from offbeat.journal import Journal, holder, read_journal
-from offbeat.log import get_logger
+from offbeat.errors import InvalidArgument
+from offbeat.journal import Journal
+from offbeat.opening import fresh_journal, reopened, specification, this_host, warn_of_gaps
 from offbeat.parts import (
     check_has,
     check_same,
@@ -274,7 +266,7 @@ class Tuner:
                 folder=self.folder,
                 clock=self._clock,
                 base=base,
-                host=self._host(),
+                host=this_host(self._clock),
                 observers=watching,
                 limits=limits,
                 options=self._options,
@@ -283,80 +275,29 @@ class Tuner:
             journal.close()
 
     def _open_new(self) -> tuple[Journal, Conductor, None, float]:
-        objective = self.scheduler.objective
-        stop = describe(self.stopper, "offbeat.stoppers") if self.stopper is not None else None
-        spec = ev.ExperimentSpec(
-            name=self.name,
-            seed=self.scheduler.seed,
-            metrics=objective.metrics,
-            resource_attr=objective.resource_attr,
-            max_t=objective.max_t,
-            space=self.scheduler.space.to_json(),
-            scheduler=describe(self.scheduler, "offbeat.schedulers"),
+        spec = specification(
+            self.name,
+            scheduler=self.scheduler,
             backend=describe(self.trial_backend, "offbeat.backends"),
-            limits=msgspec.structs.replace(self.limits, stop_criterion=stop),
+            limits=self.limits,
+            stopper=self.stopper,
             metadata=self.metadata,
         )
-        for component in (spec.scheduler, spec.backend, stop):
-            if component is not None and component.options is None:
-                get_logger().warning(
-                    "the journal cannot describe a component; pass it again on resume",
-                    component=component.name,
-                    group=component.group,
-                )
-        return self._fresh_journal(), self._conductor(State(spec, self.scheduler, self.stopper)), None, 0.0
-
-    def _fresh_journal(self) -> Journal:
-        try:
-            return Journal.create(self.folder)
-        except ExperimentExists:
-            # A run that ended before its first event (a crash, a backend that could not start) has not used the name
-            # up.
-            if self.folder.journal.is_dir() and next(read_journal(self.folder), None) is None:
-                return Journal.open(self.folder)
-            if (other := holder(self.folder)) is not None:
-                raise ExperimentLocked(self.name, other.describe(self._clock.wall())) from None
-            raise
+        warn_of_gaps(spec)
+        conductor = self._conductor(State(spec, self.scheduler, self.stopper))
+        return fresh_journal(self.folder, self._clock), conductor, None, 0.0
 
     def _conductor(self, state: State) -> Conductor:
         delete_checkpoints = bool(getattr(self.trial_backend, "delete_checkpoints", False))
         return Conductor(state, self.stopper, delete_checkpoints=delete_checkpoints)
 
     def _open_resumed(self) -> tuple[Journal, Conductor, ev.Limits | None, float]:
-        spec = recorded_spec(self.folder)
-        state = State(spec, self.scheduler, self.stopper)
-        last = 0.0
-
-        def fold(event: ev.Event) -> None:
-            nonlocal last
-            last = max(last, event.at)
-            state.fold(event)
-
-        journal = Journal.open(self.folder, fold)
-        try:
-            before = state.limits
-            if "stop_criterion" in self._changed:
-                stop = describe(self.stopper, "offbeat.stoppers") if self.stopper is not None else None
-            else:
-                stop = before.stop_criterion
-                self.stopper = rebuilt(stop, "stop_criterion") if stop is not None else None
-            self.limits = checked_limits(msgspec.structs.replace(before, stop_criterion=stop, **self._changes))
-        except BaseException:
-            journal.close()
-            raise
-        watched = set(self.stopper.watched_metrics) if self.stopper is not None else set()
-        if not watched <= set(state.usage.metrics):
-            # Another criterion than before: what it reads of the past has to be gathered first.
-            state.usage = Usage(watched)
-            for entry in read_journal(self.folder):
-                state.usage.apply(entry.event)
-        return journal, self._conductor(state), self.limits if self.limits != before else None, last
-
-    def _host(self) -> ev.Host:
-        return ev.Host(
-            wall_time=self._clock.wall(),
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
-            python=platform.python_version(),
-            offbeat=offbeat.__version__,
+        found = reopened(
+            self.folder,
+            self.scheduler,
+            stopper=self.stopper,
+            recorded_stopper="stop_criterion" not in self._changed,
+            changes=self._changes,
         )
+        self.stopper, self.limits = found.stopper, found.limits
+        return found.journal, self._conductor(found.state), self.limits if found.changed else None, found.at

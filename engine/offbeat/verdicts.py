@@ -33,13 +33,20 @@ def too_many_failures(usage: Usage, limits: ev.Limits) -> bool:
     return allowed is not None and failed > allowed
 
 
+_DECISIONS: Final = (Continue, Stop, Pause)
+
+
 def check_decisions(event: ev.Event, decisions: Sequence[Decision], ledger: Ledger) -> None:
     """Raises TypeError for what `observe` may not answer."""
+    if type(decisions) is tuple and len(decisions) == 1 and type(event) is ev.TrialResult:
+        one = decisions[0]
+        if type(one) in _DECISIONS and one.trial == event.trial and type(one.why) is str and one.why.isascii():
+            return
     # A generator or a coroutine has to be refused before it is looked into: reading the journal again never would.
     if (
         not isinstance(event, ev.TrialResult)
         or not isinstance(decisions, list | tuple)
-        or not all(isinstance(one, Continue | Stop | Pause) and isinstance(one.why, str) for one in decisions)
+        or not all(isinstance(one, _DECISIONS) and isinstance(one.why, str) for one in decisions)
     ):
         raise TypeError(
             f"observe({ev.wire_name(event)}) answered {short(decisions)}; it may answer a list of Continue, Stop and Pause, "
@@ -60,6 +67,9 @@ def decided(
     """
     verdict: ev.Verdict = "continue"
     why = ""
+    if len(decisions) == 1 and (only := decisions[0]).trial == event.trial:
+        result, command = _decided_alone(event, only)
+        return result, [] if command is None else [command]
     others: dict[TrialId, tuple[TrialId, Any, str]] = {}
     for decision in decisions:
         trial = TrialId(index(decision.trial))
@@ -80,6 +90,30 @@ def decided(
         tuple(others.values()), event.raw,
     )  # fmt: skip
     return result, commands
+
+
+def _decided_alone(event: ev.TrialResult, decision: Decision) -> tuple[ev.TrialResult, StopTrial | PauseTrial | None]:
+    """The one decision on the trial that reported, which runs."""
+    kind = type(decision)
+    verdict: ev.Verdict = "continue"
+    command: StopTrial | PauseTrial | None = None
+    if kind is Stop:
+        verdict, command = "stop", StopTrial(event.trial, event.attempt)
+    elif kind is Pause:
+        verdict, command = "pause", PauseTrial(event.trial, event.attempt)
+    result = ev.TrialResult(
+        event.at,
+        event.trial,
+        event.attempt,
+        event.seq,
+        event.resource,
+        event.metrics,
+        verdict,
+        decision.why,
+        (),
+        event.raw,
+    )
+    return result, command
 
 
 def suggested(
@@ -107,6 +141,10 @@ def suggested(
     raise TypeError(f"propose answered {short(proposal)}; it has to be a Start, a Resume or None")
 
 
+_PLAIN: Final = frozenset((int, bool, type(None)))
+"""Types whose values come back from JSON as they were."""
+
+
 def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
     """`until`, `why` and `tags` as the journal can keep them."""
     until = None if proposal.until is None else index(proposal.until)
@@ -115,7 +153,10 @@ def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
     if not isinstance(proposal.why, str) or not isinstance(proposal.tags, dict):
         raise TypeError(f"why={short(proposal.why)} has to be a text and tags={short(proposal.tags)} a dict")
     # Through JSON, so that the scheduler sees now what it will see when the journal is read again.
-    tags = msgspec.json.decode(msgspec.json.encode(proposal.tags)) if proposal.tags else {}
+    tags = proposal.tags
+    if tags:
+        plain = all(type(value) in _PLAIN for value in tags.values()) and all(type(name) is str for name in tags)
+        tags = dict(tags) if plain else msgspec.json.decode(msgspec.json.encode(tags))
     proposal.why.encode()
     return until, proposal.why, tags
 

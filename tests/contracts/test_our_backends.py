@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from offbeat.backend import LocalBackend
+from offbeat.backend import CoroutineBackend, LocalBackend
 from offbeat.protocols import Backend
 from offbeat.signals import StartTrial
 from offbeat.testing.backend_checks import Behaviour
 from offbeat.testing.backend_suite import BackendContract
 from offbeat.testing.scripted import End, Garbage, Hang, Report, ScriptedBackend, Step
+from offbeat_plugins.backends.coroutine import Trial
 
 
 def scripted(behaviour: Behaviour, start: StartTrial) -> Iterator[Step]:
@@ -76,3 +80,37 @@ class TestLocalBackend(BackendContract):
         if behaviour == "missing":
             path.unlink()
         return backend
+
+
+def coroutine(behaviour: Behaviour) -> Any:
+    async def objective(trial: Trial) -> None:
+        saved = trial.checkpoint_dir / "epoch"
+        epoch = int(saved.read_text()) if saved.exists() else 0
+        while behaviour != "counts" or epoch < trial.config["epochs"]:
+            epoch += 1
+            saved.write_text(str(epoch))
+            await trial.report(epoch=epoch, loss=1 / epoch)
+            if behaviour == "crashes":
+                raise RuntimeError("the loss went up")
+            if behaviour == "hangs":
+                await asyncio.Event().wait()
+            if behaviour == "garbage":
+                if epoch == 2:
+                    break
+                with contextlib.suppress(TypeError):
+                    await trial.report(epoch=object())
+            if behaviour == "endless":
+                await asyncio.sleep(0.01)
+
+    return objective
+
+
+class TestCoroutineBackend(BackendContract):
+    def make(self, behaviour: Behaviour, folder: Path) -> Backend:
+        if behaviour == "missing":
+            # There is no script that could be missing; an import that fails inside the objective comes nearest.
+            async def objective(trial: Trial) -> None:
+                import offbeat_has_no_such_module  # noqa: F401
+
+            return CoroutineBackend(objective)
+        return CoroutineBackend(coroutine(behaviour))

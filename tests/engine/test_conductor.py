@@ -557,7 +557,7 @@ def test_time_never_goes_back(lab: Any) -> None:
     game.conductor.tick(9.0)
     game.conductor.tick(3.0)
     assert game.conductor.state.usage.elapsed == 9.0
-    assert game.conductor.next_time() == 10
+    assert game.conductor.limits.until == 10
 
 
 def test_what_observe_raises_when_a_journal_is_read_again_names_plugin_and_event(lab: Any) -> None:

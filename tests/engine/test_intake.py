@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offbeat.errors import InvalidResource, MetricMismatch
-from offbeat.intake import Clean, Intake, Refusal, as_number, plain, short
+from offbeat.intake import Intake, Refusal, as_number, plain, short
 from offbeat.protocols import Objective
 
 VALUE = st.one_of(
@@ -40,25 +40,26 @@ def test_what_passes_is_finite_whole_and_can_be_journaled(policy: str, reports: 
             assert checked.reason
             assert len(checked.reason) < 400
             continue
-        assert type(checked.metrics["loss"]) in (int, float)
-        assert isfinite(checked.metrics["loss"])
-        assert type(checked.resource) is int
-        assert 1 <= checked.resource <= 2**53
-        text = msgspec.json.encode(checked.metrics)
-        assert msgspec.json.decode(text) == checked.metrics
-        one.learn(checked.metrics)
+        clean, resource, _ = checked
+        assert type(clean["loss"]) in (int, float)
+        assert isfinite(clean["loss"])
+        assert type(resource) is int
+        assert 1 <= resource <= 2**53
+        text = msgspec.json.encode(clean)
+        assert msgspec.json.decode(text) == clean
+        one.learn(clean)
 
 
 def test_a_good_report_is_handed_on_as_it_came() -> None:
     metrics = {"loss": 0.5, "epoch": 3, "note": "x"}
     checked = intake().check(metrics)
-    assert checked == Clean(metrics, 3, None)
-    assert checked.metrics is metrics  # type: ignore[union-attr]
+    assert checked == (metrics, 3, None)
+    assert checked[0] is metrics  # type: ignore[index]
 
 
 def test_other_metrics_that_are_not_finite_become_text() -> None:
     checked = intake().check({"loss": 0.5, "epoch": 1, "grad": nan, "big": 10**400})
-    assert checked == Clean({"loss": 0.5, "epoch": 1, "grad": "nan", "big": "inf"}, 1, None)
+    assert checked == ({"loss": 0.5, "epoch": 1, "grad": "nan", "big": "inf"}, 1, None)
 
 
 def test_the_worst_value_so_far_stands_in_for_nan() -> None:
@@ -66,11 +67,11 @@ def test_the_worst_value_so_far_stands_in_for_nan() -> None:
     assert isinstance(one.check({"loss": nan, "epoch": 1}), Refusal)
     for value in (0.5, 2.0, 1.0):
         one.learn({"loss": value})
-    assert one.check({"loss": nan, "epoch": 2}) == Clean({"loss": 2.0, "epoch": 2}, 2, {"loss": "nan", "epoch": 2})
+    assert one.check({"loss": nan, "epoch": 2}) == ({"loss": 2.0, "epoch": 2}, 2, {"loss": "nan", "epoch": 2})
     highest = intake("worst", "max")
     for value in (0.5, 2.0, 1.0):
         highest.learn({"loss": value})
-    assert highest.check({"loss": -inf, "epoch": 2}).metrics["loss"] == 0.5  # type: ignore[union-attr]
+    assert highest.check({"loss": -inf, "epoch": 2})[0]["loss"] == 0.5  # type: ignore[index]
 
 
 def test_refusals_carry_what_ends_the_run_and_what_ends_the_trial() -> None:
@@ -87,7 +88,7 @@ def test_refusals_carry_what_ends_the_run_and_what_ends_the_trial() -> None:
 
 
 def test_without_a_resource_it_is_nought() -> None:
-    assert intake(resource=None).check({"loss": 1}) == Clean({"loss": 1}, 0, None)
+    assert intake(resource=None).check({"loss": 1}) == ({"loss": 1}, 0, None)
 
 
 @pytest.mark.parametrize(("value", "number"), [
@@ -102,7 +103,7 @@ def test_numbers(value: Any, number: Any) -> None:
 def test_numpy_numbers_are_numbers() -> None:
     import numpy as np
 
-    assert intake().check({"loss": np.float32(0.5), "epoch": np.int64(2)}) == Clean({"loss": 0.5, "epoch": 2}, 2, None)
+    assert intake().check({"loss": np.float32(0.5), "epoch": np.int64(2)}) == ({"loss": 0.5, "epoch": 2}, 2, None)
 
 
 def test_plain_and_short() -> None:

@@ -149,6 +149,25 @@ def test_missing_values_and_no_mapping():
         space.validate([("lr", 1)])
 
 
+@given(units(4), st.permutations(["lr", "layers", "act", "dropout"]))
+def test_valid_configs_come_back_sorted_and_as_copies(us, order):
+    space = Space(MIXED)
+    drawn = space.from_units(us)
+    config = {name: drawn[name] for name in order}
+    own = space.validate(config)
+    assert list(own.items()) == list(drawn.items())
+    assert own is not config
+    assert list(config) == order
+
+
+def test_full_needs_a_complete_config():
+    space = Space({"x": uniform(0, 1), "y": randint(1, 3), "epochs": 9})
+    assert space.full({"y": 2, "x": 0.5, "epochs": 3}) == {"x": 0.5, "y": 2, "epochs": 9}
+    for config in ({"x": 0.5}, {"x": 0.5, "epochs": 9}):
+        with pytest.raises(KeyError):
+            space.full(config)
+
+
 def test_full_is_in_the_users_order_and_a_copy():
     space = Space(MIXED)
     full = space.full(space.default())
@@ -243,8 +262,12 @@ def test_one_point():
 
 
 def test_one_hyperparameter_has_keys_too():
-    space = Space({"s": choice(["a", "b"])})
+    space = Space({"s": choice(["a", "b"]), "epochs": 3})
     assert space.key({"s": "a"}) != space.key({"s": "b"})
+    assert space.validate({"s": "a"}) == {"s": "a"}
+    assert space.full({"s": "b"}) == {"s": "b", "epochs": 3}
+    with pytest.raises(InvalidConfig, match="'s' has no value"):
+        space.validate({"epochs": 3})
 
 
 def test_seen():

@@ -178,6 +178,14 @@ def test_every_draw_is_valid(domain, u):
     assert str(value) != "-0.0"
 
 
+@given(DOMAINS, unit, st.integers(-20, 20) | finite | st.booleans() | st.none() | st.text(max_size=3))
+def test_the_quick_check_takes_what_needs_no_cast(domain, u, other):
+    check = domain.checker()
+    assert check(domain.from_unit(u))
+    assert check(domain.default)
+    assert check(other) == (type(other) is domain.value_type and domain.contains(other))
+
+
 @given(DOMAINS, st.floats(-1, 2))
 def test_any_code_decodes_into_the_domain(domain, c):
     assert domain.contains(domain.decode([c] * domain.width))

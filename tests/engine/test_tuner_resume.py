@@ -53,6 +53,18 @@ def test_a_criterion_on_another_metric_reads_the_past(lab: Any) -> None:
     ]  # fmt: skip
 
 
+def test_a_recorded_criterion_that_watches_a_metric_goes_on_counting_everything(lab: Any) -> None:
+    criterion = StoppingCriterion(max_num_trials_started=12, min_metric_value={"loss": -1.0})
+
+    async def interrupted() -> None:
+        async with lab.tuner(lab.home, lab.random_search(), stop_criterion=criterion).session() as session:
+            session.stop()
+
+    asyncio.run(interrupted())
+    outcome = lab.run(resume(lab))
+    assert outcome.reason == "max_num_trials_started=12 reached: 12 trials started"
+
+
 def test_what_the_journal_cannot_describe_has_to_be_passed_again(lab: Any) -> None:
     lab.run(lab.tuner(lab.home, lab.Toy(limit=1)))
     with pytest.raises(InvalidArgument, match="Pass it as trial_backend"):

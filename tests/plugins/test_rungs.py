@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from offbeat.errors import InvalidArgument
 from offbeat.trial import TrialId
+from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.rungs import Ranking, Rung, bracket_shares, linear_quantile, rung_levels
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -84,8 +85,15 @@ def test_a_quantile_between_the_largest_numbers_is_finite() -> None:
     assert linear_quantile([-1.7e308, 1.7e308], 0.5) == 0.0
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
-def test_ranking_is_a_stable_sort(steps: list[tuple[int, bool]]) -> None:
+@pytest.mark.parametrize("piece", [1, 2, 5, 2000])
+@given(steps=st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
+def test_ranking_is_a_stable_sort(piece: int, steps: list[tuple[int, bool]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rungs, "PIECE", piece)
+        check_ranking(steps)
+
+
+def check_ranking(steps: list[tuple[int, bool]]) -> None:
     ranking = Ranking()
     expected: list[tuple[float, TrialId]] = []
     for number, (value, take_out) in enumerate(steps):
@@ -96,9 +104,17 @@ def test_ranking_is_a_stable_sort(steps: list[tuple[int, bool]]) -> None:
             gone = expected.pop(number % len(expected))
             ranking.remove(*gone)
     expected.sort(key=lambda entry: entry[0])
-    assert list(zip(ranking.values, ranking.trials, strict=True)) == expected
+    assert list(ranking.items()) == expected
+    assert [ranking[place] for place in range(len(ranking))] == [value for value, _ in expected]
+    with pytest.raises(IndexError):
+        ranking[len(ranking)]
+    for value in (-1.0, 0.0, 1.0, 2.5, 5.0, 6.0):
+        assert ranking.below(value) == sum(other < value for other, _ in expected)
+        assert ranking.up_to(value) == sum(other <= value for other, _ in expected)
     assert [ranking.place(*entry) for entry in expected] == list(range(len(expected)))
     ranking.remove(99.0, TrialId(1))
+    with pytest.raises(ValueError, match="is not here"):
+        ranking.place(99.0, TrialId(1))
     assert len(ranking) == len(expected)
 
 

@@ -279,8 +279,8 @@ async def test_price(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_thinking_time(tmp_path: Path) -> None:
-    def model(start: StartTrial) -> float:
-        return 10.0 * (start.trial + 1)
+    def model(number: int) -> float:
+        return 10.0 * (number + 1)
 
     for thinking, expected in (("free", 1.0), (0.5, 1.5), (model, 11.0)):
         found = await alone(SimulatedBackend(even(1), thinking_time=thinking), tmp_path, start())

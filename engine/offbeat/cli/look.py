@@ -287,8 +287,10 @@ def _print_trials(experiment: Experiment, n: int) -> None:
 
 def limits_text(experiment: Experiment) -> str:
     """Workers, stop criterion and failures allowed, in one line."""
+    from offbeat.events import ANY_NUMBER
+
     limits = experiment.limits
-    parts = [f"{limits.n_workers} workers"]
+    parts = ["any number of workers" if limits.n_workers == ANY_NUMBER else f"{limits.n_workers} workers"]
     if (criterion := limits.stop_criterion) is not None:
         parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:

@@ -31,7 +31,21 @@ from typing import Any, Final
 import msgspec
 
 from offbeat.errors import InvalidArgument, JournalDamaged
-from offbeat.events import EVENT_TYPES, AnyEvent, Event, TrialResult, wire_name
+from offbeat.events import (
+    EVENT_TYPES,
+    AnyEvent,
+    Event,
+    ProposalRequested,
+    Suggested,
+    TrialFinished,
+    TrialLost,
+    TrialPaused,
+    TrialResult,
+    TrialResumed,
+    TrialStarted,
+    TrialStopped,
+    wire_name,
+)
 from offbeat.home import ExperimentFolder
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -106,6 +120,13 @@ class Position(msgspec.Struct, frozen=True):
     epoch: int = 0
     hash: bytes = START
 
+
+_TIMES_ONLY: Final = frozenset(
+    (ProposalRequested, TrialStarted, TrialResumed, TrialPaused, TrialStopped, TrialFinished, TrialLost)
+)
+"""Events that hold one float, the time."""
+
+_SCALARS: Final = frozenset((int, float, str, bool, type(None)))
 
 _encode: Final = msgspec.json.Encoder().encode
 _line: Final = msgspec.json.Decoder(Line)
@@ -226,16 +247,19 @@ def encoded_groups(events: Sequence[Event], seq: int, epoch: int) -> list[tuple[
 
 def _payload(events: list[Event]) -> bytes:
     # msgspec writes a number that is not finite as null, which would come back as another value or not at all.
-    # Results come by the million and are searched as bytes: their metrics map names to plain values, where a null
+    # What comes by the million is searched as bytes: metrics and configurations map names to plain values, where a null
     # follows a colon, and a time or resource that is not finite spoils the sum. All other events are walked through.
     suspicious = 0.0
     items: list[Any] | None = None
     for index, event in enumerate(events):
-        if type(event) is TrialResult:
-            suspicious += event.at + event.resource
-        elif type(event) is UnknownEvent:
+        kind = type(event)
+        if kind is TrialResult:
+            suspicious += event.at + event.resource  # type: ignore[attr-defined]
+        elif kind in _TIMES_ONLY or (kind is Suggested and _flat(event)):  # type: ignore[arg-type]
+            suspicious += event.at
+        elif kind is UnknownEvent:
             items = list(events) if items is None else items
-            items[index] = _verbatim(event)
+            items[index] = _verbatim(event)  # type: ignore[arg-type]
         else:
             _check(event)
     try:
@@ -244,9 +268,16 @@ def _payload(events: list[Event]) -> bytes:
         raise _unwritable(events, error) from error
     if b":null" in payload or suspicious - suspicious != 0.0:
         for event in events:
-            if type(event) is TrialResult:
+            if type(event) is not UnknownEvent:
                 _check(event)
     return payload
+
+
+def _flat(event: Suggested) -> bool:
+    """Whether no list or object is in the configuration and the tags, in which a null might follow something else."""
+    return _SCALARS.issuperset(map(type, (event.config or {}).values())) and _SCALARS.issuperset(
+        map(type, event.tags.values())
+    )
 
 
 def _verbatim(event: UnknownEvent) -> msgspec.Raw:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from offbeat_plugins.schedulers.asha import ASHA
+    from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.random_search import RandomSearch
 
 PLUGINS: Final = {
     "ASHA": "asha",
+    "MedianStoppingRule": "median-stopping-rule",
     "RandomSearch": "random-search",
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
 
-__all__ = ["ASHA", "PLUGINS", "RandomSearch"]
+__all__ = ["ASHA", "PLUGINS", "MedianStoppingRule", "RandomSearch"]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
 

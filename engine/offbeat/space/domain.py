@@ -69,6 +69,11 @@ class Domain(ABC):
     def contains(self, value: object) -> bool:
         """Whether the value could stand in a config as it is."""
 
+    def checker(self) -> Callable[[object], bool]:
+        """Whether a value is in the domain and of its very type, so that no cast is needed; for repeated use."""
+        kind, contains = self.value_type, self.contains
+        return lambda value: type(value) is kind and contains(value)
+
     @abstractmethod
     def sampler(self) -> Callable[[float], Any]:
         """`from_unit` as a function of its own, for repeated use."""

@@ -18,6 +18,7 @@ from offbeat.space.members import (
     is_rising,
     listed,
     matched,
+    member_checker,
     plain_values,
     table_encoder,
 )
@@ -77,6 +78,10 @@ class Choice(Domain):
     def contains(self, value: object) -> bool:
         """Whether the value is a member."""
         return is_member(self, value, self.values)
+
+    def checker(self) -> Callable[[object], bool]:
+        """See `Domain`."""
+        return member_checker(self, self.values)
 
     def sampler(self) -> Callable[[float], Value]:
         """See `Domain`; all values have the same chance."""
@@ -163,6 +168,10 @@ class Ordinal(Domain):
     def contains(self, value: object) -> bool:
         """Whether the value is a member."""
         return is_member(self, value, self.values)
+
+    def checker(self) -> Callable[[object], bool]:
+        """See `Domain`."""
+        return member_checker(self, self.values)
 
     def _axis(self) -> tuple[list[float], float, float]:
         """Places of the values and the ends of their axis."""
@@ -269,6 +278,10 @@ class FiniteRange(Domain):
     def contains(self, value: object) -> bool:
         """Whether the value is on the grid, to the last digit."""
         return is_member(self, value, self.values)
+
+    def checker(self) -> Callable[[object], bool]:
+        """See `Domain`."""
+        return member_checker(self, self.values)
 
     def sampler(self) -> Callable[[float], float]:
         """See `Domain`; all values have the same chance."""

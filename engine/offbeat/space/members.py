@@ -74,6 +74,12 @@ def is_member(domain: Domain, value: object, index: Collection[Any]) -> bool:
     return {bool: as_bool, int: as_whole, float: as_number}[kind](value) in index
 
 
+def member_checker(domain: Domain, values: Sequence[Any]) -> Callable[[object], bool]:
+    """Whether a value is a member and of the domain's very type."""
+    kind, index = domain.value_type, frozenset(values)
+    return lambda value: type(value) is kind and value in index
+
+
 def matched(domain: Domain, value: object, values: Sequence[T]) -> T:
     """The member that is meant: equal, the same written as text, or for floats the nearest within 1 %.
 

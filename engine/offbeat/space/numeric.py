@@ -108,6 +108,11 @@ class Float(Domain):
         number = value if type(value) is float else as_number(value)
         return number is not None and self.lower <= number <= self.upper
 
+    def checker(self) -> Callable[[object], bool]:
+        """See `Domain`."""
+        lower, upper = self.lower, self.upper
+        return lambda value: type(value) is float and lower <= value <= upper
+
     def sampler(self) -> Callable[[float], float]:
         """See `Domain`."""
         lower, upper = self.lower, self.upper
@@ -116,6 +121,8 @@ class Float(Domain):
         _, inverse = axis(lower, upper, self.scale)
         if self.scale == "log":
             return _significant(inverse, lower, upper)
+        if self.scale == "linear" and 0 <= self._decimals <= _EXACT_POWER:
+            return _even(lower, upper, float(10**self._decimals))
         return _fixed(inverse, self._decimals, lower, upper)
 
     def encoder(self) -> Callable[[Any], tuple[float, ...]]:
@@ -186,6 +193,11 @@ class Integer(Domain):
         whole = value if type(value) is int else as_whole(value)
         return whole is not None and self.lower <= whole <= self.upper
 
+    def checker(self) -> Callable[[object], bool]:
+        """See `Domain`."""
+        lower, upper = self.lower, self.upper
+        return lambda value: type(value) is int and lower <= value <= upper
+
     def sampler(self) -> Callable[[float], int]:
         """See `Domain`."""
         return whole_sampler(self.lower, self.upper, self.scale)
@@ -243,6 +255,17 @@ def _fixed(inverse: Callable[[float], float], decimals: int, lower: float, upper
 
     def draw(u: float) -> float:
         x = round(inverse(u) * ten) / ten
+        return lower if x < lower else upper if x > upper else x  # noqa: FURB136 - a third of the time of min
+
+    return draw
+
+
+def _even(lower: float, upper: float, ten: float) -> Callable[[float], float]:
+    """`_fixed` for the linear scale, without a call between."""
+    width = upper - lower
+
+    def draw(u: float) -> float:
+        x = round((lower + width * u) * ten) / ten
         return lower if x < lower else upper if x > upper else x  # noqa: FURB136 - a third of the time of min
 
     return draw

@@ -21,9 +21,11 @@ class Seen:
 
     def add(self, config: Mapping[str, Any]) -> bool:
         """Takes a configuration in; True if it was new."""
-        before = len(self._keys)
-        self._keys.add(self._key(config))
-        return len(self._keys) > before
+        key = self._key(config)
+        if key in self._keys:
+            return False
+        self._keys.add(key)
+        return True
 
     def __contains__(self, config: Mapping[str, Any]) -> bool:
         return self._key(config) in self._keys

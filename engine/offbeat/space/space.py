@@ -41,8 +41,8 @@ class Space:
     """
 
     __slots__ = (
-        "_config_space", "_decoders", "_draws", "_encoders", "_names", "_text", "_values", "columns", "constants",
-        "dimension", "domains", "size", "width",
+        "_blank", "_checks", "_config_space", "_decoders", "_draws", "_encoders", "_names", "_template", "_text",
+        "_values", "columns", "constants", "dimension", "domains", "size", "width",
     )  # fmt: skip
 
     domains: Mapping[str, Domain]
@@ -73,7 +73,12 @@ class Space:
         self.width = len(domains)
         self._names = tuple(domains)
         self._draws = tuple(domain.sampler() for domain in domains.values())
-        self._values: Callable[[Mapping[str, Any]], Any] = itemgetter(*domains)
+        self._checks = tuple(domain.checker() for domain in domains.values())
+        self._values = _getter(self._names)
+        # Copying a dict and updating it keeps the order of its names, and is faster than building one.
+        self._blank: dict[str, Any] = dict.fromkeys(domains)
+        plain = all(type(entry) not in (dict, list) for entry in self.constants.values())
+        self._template = {name: self.constants.get(name) for name in entries} if plain else None
         self._text = "|".join(domain.key_format for domain in domains.values())
         self._encoders = tuple((name, domain.encoder()) for name, domain in domains.items())
         columns, start = {}, 0
@@ -96,7 +101,7 @@ class Space:
         """
         if len(us) != self.width:
             raise InvalidArgument(f"{len(us)} numbers do not make a configuration; this space needs {self.width}.")
-        return dict(zip(self._names, map(_call, self._draws, us), strict=True))
+        return dict(zip(self._names, map(_call, self._draws, us)))  # noqa: B905 - checked above; `strict` costs a tenth
 
     def key(self, config: Mapping[str, Any]) -> str:
         """A text that equal configurations share, floats to 12 digits; the config has to be complete and valid."""
@@ -116,6 +121,16 @@ class Space:
 
         Raises InvalidConfig that names the hyperparameter, the value and what is valid.
         """
+        # One pass over what nearly always is valid; whatever is not is looked at again, with an explanation.
+        if type(config) is dict and len(config) == self.width:
+            try:
+                valid = all(map(_call, self._checks, self._values(config)))
+            except KeyError:
+                valid = False
+            if valid:
+                own = self._blank.copy()
+                own.update(config)
+                return own
         own = self._partial(config)
         for name, domain in self.domains.items():
             if name not in own:
@@ -124,6 +139,11 @@ class Space:
 
     def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """What a script is handed: hyperparameters of a complete configuration and constants, in the user's order."""
+        if self._template is not None and len(config) == self.width:
+            self._values(config)  # raises KeyError for a name that is missing, so that nothing else is in the config
+            full = self._template.copy()
+            full.update(config)
+            return full
         return {
             name: config[name] if isinstance(entry, Domain) else deepcopy(entry)
             for name, entry in self._config_space.items()
@@ -241,6 +261,14 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({self._config_space!r})"
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """The values of a mapping under the names, as a tuple also if it is one; raises KeyError."""
+    if len(names) == 1:
+        (name,) = names
+        return lambda mapping: (mapping[name],)
+    return itemgetter(*names)
 
 
 def _named(name: str, check: Callable[[object], Any], value: object) -> Any:

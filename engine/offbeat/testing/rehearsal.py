@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Iterable, Sequence
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -142,8 +143,8 @@ class Rehearsal:
         else:
             signals = self.session.receive_nowait()
             if not signals:
-                limit = conductor.next_time()
-                if limit is None:
+                limit = conductor.limits.until
+                if limit == inf:
                     names = ", ".join(map(str, conductor.ledger.slots.values()))
                     raise AssertionError(
                         f"deadlock: trials {names} are alive and silent for ever, and nobody ends them"

@@ -12,14 +12,15 @@ import msgspec
 
 from offbeat.arguments import explained
 from offbeat.describe import described
-from offbeat.errors import InvalidArgument, nearest
+from offbeat.errors import InvalidArgument
 from offbeat.protocols import BackendContext, BackendSession, Blackbox
 from offbeat.registry import load
 from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past
 from offbeat_plugins.backends.simulation.run import Timing
-from offbeat_plugins.backends.simulation.session import SimulatedSession, ThinkingTime
+from offbeat_plugins.backends.simulation.session import SimulatedSession
+from offbeat_plugins.backends.simulation.thinking import Thinking, ThinkingTime, checked
 
 
 @described
@@ -47,8 +48,9 @@ class SimulatedBackend:
         delay_on_trial_result: until a report arrives.
         delay_complete_after_final_report, delay_complete_after_stop: until the attempt's end is known.
             All delays are 0 by default (Syne Tune 0.13 has 0.05 for each).
-        thinking_time: what a scheduler's computing costs, as a delay of the start that came of it: "free"; "measured": the
-            real seconds since the last signal, which makes a run unrepeatable; seconds; or a function of `StartTrial`.
+        thinking_time: what a scheduler's computing costs, as a delay of the start that came of it, one start after the
+            other: "free"; "measured": the real seconds since the last signal, which makes a run unrepeatable; seconds; or a
+            function from the number of starts before to seconds.
         faults: what goes wrong: "spot-5%", a `FaultProfile` or its fields; see there. fault_seed: in place of its seed.
         dollars_per_hour: price of a worker; reports then carry `st_worker_cost`.
         falling_time: an elapsed time that falls fails the trial ("error") or is replaced by its "running-max".
@@ -104,12 +106,7 @@ class SimulatedBackend:
                 f"delay_on_trial_result={delay_on_trial_result!r} is longer than delay_complete_after_final_report="
                 f"{delay_complete_after_final_report!r}: a trial's last report would come after its end."
             )
-        self._thinking_time: ThinkingTime = thinking_time
-        if isinstance(thinking_time, str) and thinking_time not in ("free", "measured"):
-            hint = nearest(str(thinking_time), ("free", "measured"))
-            raise InvalidArgument(f"thinking_time={thinking_time!r} is not valid. {hint}")
-        if not isinstance(thinking_time, str) and not callable(thinking_time):
-            _seconds("thinking_time", thinking_time)
+        self._thinking_time = checked(thinking_time)
         self._max_resource_attr = max_resource_attr
         self._checkpoints = support_checkpointing
         self.faults = FaultProfile.of(faults, fault_seed)
@@ -121,7 +118,10 @@ class SimulatedBackend:
     @asynccontextmanager
     async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
         """A session at `context.now`; the journal of earlier ones is read for checkpoints and the order of equal times."""
-        past = await anyio.to_thread.run_sync(lambda: Past.read(context.folder, checkpoints=self._checkpoints))
+        thinking = Thinking.of(self._thinking_time)
+        past = await anyio.to_thread.run_sync(
+            lambda: Past.read(context.folder, checkpoints=self._checkpoints, thinking=thinking)
+        )
         yield SimulatedSession(
             self._reader,
             past,
@@ -130,7 +130,7 @@ class SimulatedBackend:
             max_resource_attr=self._max_resource_attr,
             seed=self._seed,
             checkpoints=self._checkpoints,
-            thinking_time=self._thinking_time,
+            thinking=thinking,
             faults=self.faults,
             dollars_per_hour=self._price,
         )

@@ -262,7 +262,7 @@ class ASHA:
         if self._alive:
             return None
         for rung in self._from_the_top:
-            for trial in rung.waiting.trials:
+            for _, trial in rung.waiting.items():
                 if ledger[trial].status is Status.PAUSED:
                     why = f"rung {rung.level}: the best of the paused trials, since no configuration is left to try"
                     return Resume(trial=trial, until=rung.next_level, why=why)
@@ -288,9 +288,9 @@ class ASHA:
             {
                 "level": rung.level,
                 "system": system,
-                "entries": [(sign * v, t) for v, t in zip(rung.entries.values, rung.entries.trials, strict=True)],
+                "entries": [(sign * v, t) for v, t in rung.entries.items()],
                 "cut": rung.cut(),
-                "waiting": list(rung.waiting.trials),
+                "waiting": [trial for _, trial in rung.waiting.items()],
             }
             for system, column in enumerate(self._systems)
             for rung in column

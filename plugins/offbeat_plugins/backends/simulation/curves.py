@@ -14,6 +14,12 @@ FallingTime = Literal["error", "running-max"]
 _MEMBERS: Final = ("space", "levels", "resource_attr", "objectives", "elapsed_attr", "seeds", "curve")
 
 
+LARGEST: Final = 2.0**53
+"""Numbers beyond it are taken in one by one, see `offbeat.signals.Reported`."""
+
+_NUMBERS: Final = frozenset((int, float))
+_NO_COLUMNS: Final = (str, Mapping)
+
 HEAD: Final = 16
 """Levels that are read at first of a curve more than twice as long: most trials of a multi-fidelity run end there."""
 
@@ -26,11 +32,13 @@ class Curve(NamedTuple):
             finite as text.
         offsets: seconds of training up to each level, never falling.
         found: the blackbox's answer if only the first `HEAD` levels of it were read.
+        plain: see `offbeat.signals.Reported`.
     """
 
     columns: list[list[Any]]
     offsets: list[float]
     found: Mapping[str, Any] | None
+    plain: bool
 
 
 class CurveReader:
@@ -73,7 +81,7 @@ class CurveReader:
 
     def read(self, config: Mapping[str, Any], seed: int, *, whole: bool = True) -> Curve:
         """The curve of a configuration, or its beginning. Raises InvalidArgument, and whatever the blackbox raises."""
-        if not config.keys() >= self._hyperparameters:
+        if not self._hyperparameters <= config.keys():
             name = min(self._hyperparameters - config.keys())
             raise InvalidArgument(f"the blackbox needs hyperparameter {name!r}. {nearest(name, config)}")
         found = self.blackbox.curve(config, seed)
@@ -93,12 +101,15 @@ class CurveReader:
         begun = count < len(self._levels)
         offsets = self._column(found, self.elapsed_attr, count)
         columns = [self._levels[:count] if begun else self._levels]
-        complete = True
+        complete = plain = True
         for name in self.metrics:
             column = self._column(found, name, count)
             columns.append(column)
             total = _total(column)
-            complete = complete and total - total == 0
+            if total - total != 0:
+                complete = False
+            elif min(column) <= -LARGEST or max(column) >= LARGEST or not _NUMBERS.issuperset(map(type, column)):
+                plain = False
         if not complete:
             if begun:
                 return self._checked(found, len(self._levels))
@@ -117,7 +128,8 @@ class CurveReader:
                     "cumulative. falling_time='running-max' takes the highest so far."
                 )
             offsets = list(accumulate(offsets, max))
-        return Curve(columns, offsets, found if begun else None)
+        plain = plain and complete and offsets[-1] < LARGEST and _NUMBERS.issuperset(map(type, offsets))
+        return Curve(columns, offsets, found if begun else None, plain)
 
     def check_level(self, until: Any, name: str) -> int:
         """A resource level up to which an attempt is to run. Raises InvalidArgument for one past the table's end."""
@@ -138,7 +150,7 @@ class CurveReader:
             fits = len(values) == size
         except TypeError:
             fits = False
-        if not fits or isinstance(values, str | Mapping):
+        if not fits or isinstance(values, _NO_COLUMNS):
             shape = getattr(values, "shape", None) or (len(values) if isinstance(values, list) else repr(values)[:50])
             raise InvalidArgument(f"the curve of {name!r} has shape {shape}, but there are {size} levels")
         if count < size:

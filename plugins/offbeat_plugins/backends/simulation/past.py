@@ -13,6 +13,7 @@ from offbeat.events import ReportRejected, Suggested, TrialResult, TrialResumed,
 from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
 from offbeat.trial import TrialId
+from offbeat_plugins.backends.simulation.thinking import Thinking
 
 
 class Told(NamedTuple):
@@ -27,13 +28,14 @@ class PastAttempt:
 
     Attributes:
         base: curve points behind the checkpoint from which it began.
+        at: when it began.
         begun, heard: places in the journal of its start, and of its last report (or its start); told: of its end's cause.
     """
 
-    __slots__ = ("attempt", "base", "begun", "heard", "told")
+    __slots__ = ("at", "attempt", "base", "begun", "heard", "told")
 
-    def __init__(self, attempt: int, base: int, seq: int) -> None:
-        self.attempt, self.base = attempt, base
+    def __init__(self, attempt: int, base: int, seq: int, at: float) -> None:
+        self.attempt, self.base, self.at = attempt, base, at
         self.begun = self.heard = seq
         self.told: Told | None = None
 
@@ -51,8 +53,8 @@ class Past:
         self._donors: dict[TrialId, TrialId] = {}
 
     @staticmethod
-    def read(folder: ExperimentFolder, *, checkpoints: bool) -> Past:
-        """What the journal in a folder says; nothing if there is none yet."""
+    def read(folder: ExperimentFolder, *, checkpoints: bool, thinking: Thinking | None) -> Past:
+        """What the journal in a folder says, nothing if there is none yet; `thinking` is brought up to date."""
         past = Past()
         if not folder.journal.is_dir():
             return past
@@ -71,7 +73,8 @@ class Past:
             elif isinstance(event, TrialStarted | TrialResumed):
                 origin = event.trial if event.attempt > 0 else past._donors.get(event.trial)
                 base = past.points.get(origin, 0) if checkpoints and origin is not None else 0
-                past.attempts[event.trial] = PastAttempt(event.attempt, base, seq)
+                at = event.at if thinking is None else thinking.past(event.at)
+                past.attempts[event.trial] = PastAttempt(event.attempt, base, seq, at)
                 past.points[event.trial] = base
             elif isinstance(event, Suggested) and event.donor is not None:
                 past._donors[event.trial] = event.donor

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.simulation.curves import Curve
 
@@ -20,33 +22,39 @@ class Timing(NamedTuple):
     stopped: float = 0.0
 
 
-class Run:
+Fate = tuple[Literal["failed", "lost"], str]
+"""How an attempt ends, and one sentence, if a fault (or the blackbox) ends it."""
+
+
+class Run(msgspec.Struct, eq=False):
     """An attempt.
 
     Attributes:
         base: curve points behind its checkpoint; seq: reports delivered; n: reports to its own end.
         times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
-        rows: the metrics of the reports to come.
+        rows: the metrics of the reports to come; plain: see `offbeat.signals.Reported`.
         until: reports from here on do not arrive; effect: when a command takes effect.
-        fate: how it ends if a fault (or the blackbox) ends it.
+        told: it was told to end; pauses: only for a while; over: its end is known.
         curve: what it goes along; begun: of which only the beginning was read; level: up to which it is to go; slow: by how
             much its worker takes longer.
     """
 
-    __slots__ = (
-        "attempt", "base", "begun", "curve", "effect", "fate", "level", "n", "over", "pauses", "rows", "seq", "slow",
-        "times", "told", "trial", "until", "zero",
-    )  # fmt: skip
-
-    def __init__(self, trial: TrialId, attempt: int, base: int) -> None:
-        self.trial, self.attempt, self.base = trial, attempt, base
-        self.seq = self.n = 0
-        self.times: Sequence[float] = ()
-        self.rows: Iterator[dict[str, Any]] = iter(())
-        self.zero = 0.0
-        self.until = self.effect = inf
-        self.fate: tuple[Literal["failed", "lost"], str] = ("failed", "")
-        self.told = self.pauses = self.over = self.begun = False
-        self.level: float = inf
-        self.slow = 1.0
-        self.curve: Curve | None = None
+    trial: TrialId
+    attempt: int
+    base: int
+    seq: int = 0
+    n: int = 0
+    times: Sequence[float] = ()
+    rows: Iterator[dict[str, Any]] = iter(())
+    plain: bool = False
+    zero: float = 0.0
+    until: float = inf
+    effect: float = inf
+    fate: Fate = ("failed", "")
+    told: bool = False
+    pauses: bool = False
+    over: bool = False
+    begun: bool = False
+    level: float = inf
+    slow: float = 1.0
+    curve: Curve | None = None

@@ -7,12 +7,11 @@ its time comes: nothing is searched or filtered. Equal times come first-in-first
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import repeat
 from math import inf
-from time import perf_counter
-from typing import Final, Literal
+from typing import Final
 
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt
@@ -22,6 +21,7 @@ from offbeat_plugins.backends.simulation.curves import HEAD, Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past, PastAttempt
 from offbeat_plugins.backends.simulation.run import Run, Timing
+from offbeat_plugins.backends.simulation.thinking import Thinking
 
 REPORT: Final = 0
 FINISH: Final = 1
@@ -30,8 +30,6 @@ TOLD: Final = 3
 
 KEPT: Final = 2048
 """Curves of paused trials that are kept, so that a resumed one need not be looked up again."""
-
-ThinkingTime = Literal["free", "measured"] | float | Callable[[StartTrial], float]
 
 
 class SimulatedSession:
@@ -51,18 +49,17 @@ class SimulatedSession:
         max_resource_attr: str | None,
         seed: int | None,
         checkpoints: bool,
-        thinking_time: ThinkingTime,
+        thinking: Thinking | None,
         faults: FaultProfile | None,
         dollars_per_hour: float | None,
     ) -> None:
         self.now = now
         self._reader, self._past, self._timing = reader, past, timing
         self._max_resource_attr, self._seed, self._checkpoints = max_resource_attr, seed, checkpoints
-        self._thinking, self._faults = thinking_time, faults
+        self._thinking, self._faults = thinking, faults
         self._price = None if dollars_per_hour is None else dollars_per_hour / 3600
         self._names = reader.names if self._price is None else (*reader.names, "st_worker_cost")
-        self._measures = thinking_time == "measured"
-        self._gave_at = perf_counter() if self._measures else 0.0
+        self._measured = thinking if thinking is not None and thinking.measures else None
         self._heap: list[tuple[float, int, Run, int]] = []
         self._count = 0
         self._lag = timing.finish - timing.result
@@ -97,9 +94,9 @@ class SimulatedSession:
                 else:
                     heapreplace(heap, (at + self._lag, count, run, FINISH))
                 self.now = at
-                if self._measures:
-                    self._gave_at = perf_counter()
-                return Reported(run.trial, run.attempt, seq, metrics, at)
+                if self._measured is not None:
+                    self._measured.heard()
+                return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
             heappop(heap)
             if (signal := self._end(run, what, at)) is not None:
                 return signal
@@ -130,8 +127,8 @@ class SimulatedSession:
             del self._alive[run.trial]
         self._points[run.trial] = run.base + run.seq
         self.now = at
-        if self._measures:
-            self._gave_at = perf_counter()
+        if self._measured is not None:
+            self._measured.heard()
         if what == FINISH:
             return Ended(run.trial, run.attempt, "finished", at=at)
         if what == TOLD:
@@ -178,21 +175,14 @@ class SimulatedSession:
         if self._checkpoints and (origin := start.trial if start.resume else start.donor) is not None:
             other = self._alive.get(origin)
             base = self._points.get(origin, 0) if other is None else other.base + other.seq
-        _, pending, fate = self._begin(start, self.now + self._thought(start), base)
-        self._push(*pending)
+        at = self.now
+        if self._thinking is not None:
+            at = self._thinking.begin(at)
+        at, run, what, fate = self._begin(start, at, base)
+        self._count = count = self._count + 1
+        heappush(self._heap, (at, count, run, what))
         if fate is not None:
-            self._push(*fate)
-
-    def _thought(self, start: StartTrial) -> float:
-        thinking = self._thinking
-        if thinking == "free":
-            return 0.0
-        if thinking == "measured":
-            return perf_counter() - self._gave_at
-        seconds = thinking(start) if callable(thinking) else float(thinking)
-        if not 0 <= seconds < inf:
-            raise InvalidArgument(f"thinking_time gave {seconds!r} for trial {start.trial}; give seconds, 0 or more.")
-        return seconds
+            self._push(fate, run, FATE)
 
     def _tell(self, run: Run, at: float) -> float:
         """Tells an attempt to end; answers when it will have."""
@@ -201,28 +191,25 @@ class SimulatedSession:
         run.until = min(run.until, run.effect)
         return run.effect + self._timing.stopped
 
-    def _begin(
-        self, start: StartTrial, at: float, base: int, seq: int = 0
-    ) -> tuple[Run, tuple[float, Run, int], tuple[float, Run, int] | None]:
-        """An attempt that was started at a time and has sent `seq` reports; what comes of it next, and its fault."""
-        run = self._alive[start.trial] = Run(start.trial, start.attempt, base)
-        run.seq = seq
+    def _begin(self, start: StartTrial, at: float, base: int, seq: int = 0) -> tuple[float, Run, int, float | None]:
+        """An attempt that begins at a time and has sent `seq` reports.
+
+        Answers when what comes of it next, and the time of its fault, if it has one.
+        """
+        run = self._alive[start.trial] = Run(start.trial, start.attempt, base, seq)
         begin = at + self._timing.start
-        run.zero = begin + self._timing.result
+        run.zero = zero = begin + self._timing.result
         try:
             self._plan(run, start)
         except Exception as error:
-            run.fate = (
-                "failed",
-                str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}",
-            )
-            return run, (max(begin, self.now) if seq else begin, run, FATE), None
+            told = str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}"
+            run.fate = ("failed", told)
+            return (max(begin, self.now) if seq else begin), run, FATE, None
+        fault = None if self._faults is None else self._fault(run, start, begin)
         n = run.n
         if seq < n:
-            pending = (run.zero + run.times[seq], run, REPORT)
-        else:
-            pending = ((run.zero + run.times[n - 1] if n else run.zero) + self._lag, run, FINISH)
-        return run, pending, self._fault(run, start, begin) if self._faults is not None else None
+            return zero + run.times[seq], run, REPORT, fault
+        return (zero + run.times[n - 1] if n else zero) + self._lag, run, FINISH, fault
 
     def _plan(self, run: Run, start: StartTrial) -> None:
         """Looks the attempt's curve up."""
@@ -245,7 +232,8 @@ class SimulatedSession:
 
     def _lay(self, run: Run, curve: Curve) -> None:
         """Lays a curve, or its beginning, before an attempt, from its next report on."""
-        columns, offsets, found = run.curve = curve
+        run.curve = curve
+        columns, offsets, found, run.plain = curve
         run.begun = found is not None
         stop = len(offsets)
         if run.level <= columns[0][-1]:
@@ -277,7 +265,8 @@ class SimulatedSession:
             return run.zero + run.times[run.seq], count, run, REPORT
         return at + self._lag, count, run, FINISH
 
-    def _fault(self, run: Run, start: StartTrial, begin: float) -> tuple[float, Run, int] | None:
+    def _fault(self, run: Run, start: StartTrial, begin: float) -> float | None:
+        """When what befalls the attempt is known; None if it ends before."""
         assert self._faults is not None
         strike = self._faults.strike(start)
         if strike is None or run.n == 0 or strike.seconds >= run.times[run.n - 1]:
@@ -294,7 +283,7 @@ class SimulatedSession:
                 return None
             run.fate = ("failed", f"silent for {silence:g} s (simulated fault)")
             at += silence
-        return at, run, FATE
+        return at
 
     # --- earlier sessions
 
@@ -305,20 +294,14 @@ class SimulatedSession:
             start = attempt.start
             known = self._past.attempts.get(start.trial)
             if known is None or known.attempt != start.attempt:
-                known = PastAttempt(start.attempt, 0, 0)
-            run, pending, fate = self._begin(
-                start, attempt.started_at + self._charged(start), known.base, attempt.next_seq
-            )
-            entries.append(((known.heard, 0, 0), pending))
-            if fate is not None:
-                entries.append(((known.begun, 1, 0), fate))
+                known = PastAttempt(start.attempt, 0, 0, attempt.started_at)
+            at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq)
+            entries.append(((known.heard, 0, 0), (at, run, what)))
+            if fault is not None:
+                entries.append(((known.begun, 1, 0), (fault, run, FATE)))
             if attempt.command:
                 seq, order = known.told or (known.heard, 0)
                 entries.append(((seq, 2, order), (self._tell(run, attempt.command_at), run, TOLD)))
         for _, entry in sorted(entries, key=lambda item: item[0]):
             self._push(*entry)
         return [attempt.start.trial for attempt in attempts]
-
-    def _charged(self, start: StartTrial) -> float:
-        """Thinking time of a start in an earlier session; what was measured then is not known any more."""
-        return 0.0 if self._measures else self._thought(start)

@@ -1,0 +1,118 @@
+"""Drives a session in simulated time: one signal after the other, with the loop looked after by the clock on the wall.
+
+Signals come from a call, not from a queue, and what follows from one (a decision, a free slot, the next proposal) is done
+before the next is taken. The loop gets its turn after some hundredths of a second of work, and events leave in batches:
+neither changes what happens when in simulated time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from offbeat.asking import Asking
+from offbeat.commits import Committer
+from offbeat.conductor import Conductor
+from offbeat.errors import BackendFailed
+from offbeat.protocols import SimulatedSession
+from offbeat.signals import Command
+
+YIELD_AFTER: Final = 0.01
+"""Seconds of work after which the loop gets its turn, however much more there is to do."""
+
+SIGNALS: Final = 64
+"""Signals between two looks at the wall clock; their events leave together."""
+
+
+class SimulatedTime:
+    """The experiment's clock in simulated time, and the one who moves it.
+
+    Args:
+        base: time at which the session begins.
+        submit: carries a command to the backend; flush: sends the turn's events and commands on their ways.
+
+    Attributes:
+        now: seconds on the experiment's clock.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        committer: Committer,
+        base: float,
+        submit: Callable[[Command], None],
+        flush: Callable[[], None],
+    ) -> None:
+        self.now = base
+        self._conductor = conductor
+        self._committer = committer
+        self._submit = submit
+        self._flush = flush
+
+    async def run(self, session: SimulatedSession, asking: Asking) -> None:
+        """Until the session is closed. Raises BackendFailed if trials run and nothing will ever be heard of them."""
+        conductor, committer, loop_time = self._conductor, self._committer, asyncio.get_running_loop().time
+        burst = self._signal if committer.waits else self._signals
+        breath = loop_time()
+        while not conductor.closed:
+            if asking.open:
+                # The clock stands still meanwhile.
+                await asking.wait()
+                continue
+            if committer.holding:
+                # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
+                await committer.settled()
+            burst(session, asking)
+            self._flush()
+            if loop_time() - breath > YIELD_AFTER:
+                await asyncio.sleep(0)
+                breath = loop_time()
+
+    def _signal(self, session: SimulatedSession, asking: Asking) -> None:
+        """One signal and what follows from it; the commands are left to the committer."""
+        self._take_in(session)
+        asking.fill()
+
+    def _signals(self, session: SimulatedSession, asking: Asking) -> None:
+        """So many signals, each with what follows from it."""
+        conductor, submit = self._conductor, self._submit
+        slots, n_workers, commands = conductor.ledger.slots, conductor.state.limits.n_workers, conductor.commands
+        next_signal, signalled, watch = session.next_signal, conductor.signal, conductor.limits
+        for _ in range(SIGNALS):
+            # As in `_take_in`, without a call for each.
+            signal = next_signal(watch.until)
+            if signal is None:
+                self._end_of_time(watch.until)
+            else:
+                at = getattr(signal, "at", None)
+                if at is not None and at > self.now:
+                    self.now = at
+                signalled(signal, self.now)
+            if len(slots) < n_workers:
+                asking.fill()
+            if commands:
+                for command in commands:
+                    submit(command)
+                commands.clear()
+            if asking.open or conductor.closed:
+                return
+
+    def _take_in(self, session: SimulatedSession) -> None:
+        until = self._conductor.limits.until
+        signal = session.next_signal(until)
+        if signal is None:
+            self._end_of_time(until)
+            return
+        at = getattr(signal, "at", None)
+        if at is not None and at > self.now:
+            self.now = at
+        self._conductor.signal(signal, self.now)
+
+    def _end_of_time(self, until: float) -> None:
+        """Nothing comes before the limit by time, or ever."""
+        if until == inf:
+            raise BackendFailed("simulated time has come to its end while trials were still running")
+        self.now = max(self.now, until)
+        self._conductor.tick(self.now)

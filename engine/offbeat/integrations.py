@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from offbeat_plugins.integrations.keras import KerasReporter as KerasReporter
     from offbeat_plugins.integrations.lightning import LightningReporter as LightningReporter
+    from offbeat_plugins.integrations.optuna import OffbeatPruner as OffbeatPruner
+    from offbeat_plugins.integrations.optuna import OffbeatSampler as OffbeatSampler
+    from offbeat_plugins.integrations.sklearn import OffbeatSearchCV as OffbeatSearchCV
     from offbeat_plugins.integrations.xgboost import XGBoostReporter as XGBoostReporter
 
 PLUGINS: Final = {
     "KerasReporter": "keras",
     "LightningReporter": "lightning",
+    "OffbeatPruner": "optuna-pruner",
+    "OffbeatSampler": "optuna-sampler",
+    "OffbeatSearchCV": "sklearn",
     "XGBoostReporter": "xgboost",
 }
 """Class -> name of its entry point in `offbeat.integrations`."""

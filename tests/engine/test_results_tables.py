@@ -62,7 +62,7 @@ def written(folder: ExperimentFolder, events: list[Event]) -> Any:
 def by_hand(folder: ExperimentFolder) -> list[dict[str, Any]]:
     """Counted results as flat rows, from the journal's lines and nothing else."""
     rows, configs, costs, seq = [], {}, {}, -1
-    for line in (folder.journal / "00000000.jsonl").read_text().splitlines()[1:]:
+    for line in (folder.journal / "00000000.jsonl").read_text().split("\n")[1:-1]:
         for event in json.loads(line)["events"]:
             seq += 1
             if event[0] == "suggested" and event[3] == "start":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from offbeat.asktell import AskedTrial, AskTell
 from offbeat.config_space import choice
@@ -25,8 +25,10 @@ try:
 except ImportError:
     raise MissingExtra("OffbeatSearchCV", "trees") from None
 
-RESOURCE = "resource"
-SCORE = "score"
+RESOURCE: Final = "resource"
+"""Column of `cv_results_` with how far a configuration was evaluated."""
+
+SCORE: Final = "score"
 
 
 class OffbeatSearchCV(BaseSearchCV):  # type: ignore[misc, unused-ignore]
@@ -98,7 +100,10 @@ class OffbeatSearchCV(BaseSearchCV):  # type: ignore[misc, unused-ignore]
         self.batch_size = batch_size
         self.random_state = random_state
 
-    def _run_search(self, evaluate_candidates: Callable[..., Mapping[str, Any]]) -> None:
+    # Without `callback_ctx`, by which scikit-learn tells its own searches from those of others.
+    def _run_search(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, evaluate_candidates: Callable[..., Mapping[str, Any]]
+    ) -> None:
         """Called by scikit-learn in `fit`."""
         size = self._batch()
         criterion = StoppingCriterion(max_num_trials_started=self._positive("n_iter", self.n_iter))
@@ -174,12 +179,14 @@ class OffbeatSearchCV(BaseSearchCV):  # type: ignore[misc, unused-ignore]
     def _batch(self) -> int:
         if self.batch_size is not None:
             return self._positive("batch_size", self.batch_size)
-        jobs: int = effective_n_jobs(self.n_jobs)
+        n_jobs: Any = self.n_jobs
+        jobs: int = effective_n_jobs(n_jobs)
         return max(1, -(-jobs // int(self.n_splits_)))
 
-    def _select_best_index(self, refit: Any, refit_metric: str, results: Mapping[str, Any]) -> int:
+    @staticmethod
+    def _select_best_index(refit: Any, refit_metric: str, results: Mapping[str, Any]) -> int:
         """Called by scikit-learn: with a resource, the best of those that were evaluated furthest."""
-        if callable(refit) or self.resource is None:
+        if callable(refit) or RESOURCE not in results:
             return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
         levels, ranks = results[RESOURCE], results[f"rank_test_{refit_metric}"]
         best: int = min(range(len(levels)), key=lambda i: (-levels[i], ranks[i]))

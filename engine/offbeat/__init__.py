@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from offbeat.protocols import Objective as Objective
     from offbeat.protocols import ProposalRequest as ProposalRequest
     from offbeat.report import Reporter as Reporter
+    from offbeat.results import list_experiments as list_experiments
     from offbeat.results import load as load_experiment  # noqa: F401 - re-exported under the name that users know
     from offbeat.session import Outcome as Outcome
     from offbeat.space import Space as Space
@@ -52,6 +53,7 @@ _HOMES = {
     "TrialResult": ("offbeat.events", "TrialResult"),
     "Tuner": ("offbeat.tuner", "Tuner"),
     "described": ("offbeat.describe", "described"),
+    "list_experiments": ("offbeat.results", "list_experiments"),
     "load_experiment": ("offbeat.results", "load"),
     "load_scheduler": ("offbeat.optimizer", "load_scheduler"),
 }

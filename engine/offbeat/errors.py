@@ -47,6 +47,17 @@ class MissingExtra(OffbeatError, ImportError):
         return f"{self.feature} needs more packages: pip install 'offbeat[{self.extra}]'"
 
 
+class MissingPackage(OffbeatError, ImportError):
+    """Something that works inside another library was asked for, and that library is not installed."""
+
+    def __init__(self, feature: str, package: str) -> None:
+        super().__init__(feature, package)
+        self.feature, self.package = feature, package
+
+    def __str__(self) -> str:
+        return f"{self.feature} works inside {self.package}, which is not installed: pip install {self.package}"
+
+
 class UnknownPlugin(OffbeatError, LookupError):
     """No installed distribution offers a plugin of this name."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from offbeat import audience
 from offbeat.errors import InvalidArgument
 from offbeat.session import Outcome, running
 
@@ -18,9 +21,6 @@ if TYPE_CHECKING:
     from offbeat.tuner import Tuner
 
 _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
-
-DEFAULT_OBSERVERS: Final = ("console", "csv")
-"""What `run` tells people with, if they say nothing else."""
 
 ABANDON_AFTER: Final = 5.0
 """Seconds beyond the grace that a stuck loop gets before the caller goes on without it."""
@@ -41,7 +41,9 @@ class _Foreground:
 
     def run(self) -> Outcome:
         """Starts the thread and waits for its end."""
-        thread = threading.Thread(target=self._in_thread, name="offbeat", daemon=True)
+        # In the caller's context: a notebook's kernel finds there which cell an output belongs to.
+        run = contextvars.copy_context().run
+        thread = threading.Thread(target=run, args=(self._in_thread,), name="offbeat", daemon=True)
         with self._handlers():
             thread.start()
             while not self._over.is_set():
@@ -86,7 +88,7 @@ class _Foreground:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            async with self._tuner.driving(DEFAULT_OBSERVERS) as driver, running(driver) as session:
+            async with self._tuner.driving(audience.of_run()) as driver, running(driver) as session:
                 self._driver = driver
                 if self.received:
                     session.stop(_name(self.received[0]), hurry=len(self.received) > 1)
@@ -101,20 +103,34 @@ class _Foreground:
         loop, driver = self._loop, self._driver
         if loop is not None and driver is not None:
             try:
-                loop.call_soon_threadsafe(lambda: driver.stop(_name(number), hurry=len(self.received) > 1))
+                loop.call_soon_threadsafe(self._stop, driver, number)
             except RuntimeError:  # the loop has just ended
                 return
 
+    def _stop(self, driver: Driver, number: int) -> None:
+        """Runs on the loop: nothing may be written where a signal is handled."""
+        hurry = len(self.received) > 1
+        driver.stop(_name(number), hurry=hurry)
+        if not hurry:
+            logging.getLogger("offbeat").warning(
+                "stopping: trials get %g s to end; a second interrupt ends them at once", self._tuner.grace
+            )
+
     @contextmanager
     def _handlers(self) -> Iterator[None]:
-        """Signals that nobody handles are ours while we wait, if the caller is the main thread and no loop runs in it."""
+        """Signals that nobody handles are ours while we wait, if the caller is the main thread and no loop runs in it.
+
+        In a notebook a loop does run, but SIGINT is meant for the cell, which waits here: it is ours whoever handles it.
+        In a cell with `await` that is the kernel by a callback on that loop, which would not come before the run's end.
+        """
         replaced: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread() and not _loop_runs():
-            for name in _SIGNALS:
+        if threading.current_thread() is threading.main_thread():
+            cell = audience.in_notebook()
+            for name in ("SIGINT",) if cell else () if _loop_runs() else _SIGNALS:
                 number = getattr(signal, name, None)
                 if number is None:
                     continue
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                if cell or signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     replaced[number] = signal.signal(number, self._signalled)
         try:
             yield

@@ -66,15 +66,23 @@ def experiments(home: str | os.PathLike[str] | None = None) -> Iterator[Experime
     if not base.is_dir():
         return
     for path in sorted(base.iterdir()):
-        if (path / "journal").is_dir():
+        if _is_dir(path / "journal"):
             yield ExperimentFolder(path)
 
 
 def find(name: str, home: str | os.PathLike[str] | None = None) -> ExperimentFolder:
     """The folder of an experiment, by name or by path. Raises ExperimentNotFound with the nearest name."""
-    if os.sep in name and (Path(name) / "journal").is_dir():
-        return ExperimentFolder(Path(name).absolute())
+    if os.sep in name:
+        path = Path(name).expanduser().absolute()
+        if not _is_dir(path / "journal"):
+            raise ExperimentNotFound(path.name, str(path.parent), [other.name for other in experiments(path.parent)])
+        return ExperimentFolder(path)
     folder = ExperimentFolder(root(home) / checked_name(name))
     if not folder.journal.is_dir():
         raise ExperimentNotFound(name, str(root(home)), [other.name for other in experiments(home)])
     return folder
+
+
+def _is_dir(path: Path) -> bool:
+    """Whether it is a folder; what may not be looked at is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above may not be entered

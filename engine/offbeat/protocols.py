@@ -30,8 +30,12 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.blackbox_types",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters",
 )  # fmt: skip
+"""Groups of plugins that the engine loads by name."""
+
+OUTWARD: Final = ("offbeat.integrations",)
+"""Groups of classes for other libraries: listed only when asked for, since whoever loads one loads that library."""
 
 Mode: TypeAlias = Literal["min", "max"]
 NonFinite: TypeAlias = Literal["fail", "worst", "ignore"]
@@ -369,4 +373,20 @@ class Observer(Protocol):
 
     def handle(self, events: Sequence[Recorded]) -> Awaitable[None] | None:
         """Takes in events in journal order, in batches."""
+        ...
+
+
+class Exporter(Protocol):
+    """Turns a table of results (`offbeat.results.Table`) into another form. Entry-point group: `offbeat.exporters`.
+
+    Built without arguments. Has `convert` for a form in memory, or `encode` for a format of files, or both; the entry
+    point's name is the ending of such files.
+    """
+
+    def convert(self, table: Any) -> Any:
+        """The table in this form."""
+        ...
+
+    def encode(self, table: Any) -> Iterator[bytes]:
+        """The bytes of a file, piece by piece."""
         ...

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from offbeat.errors import AmbiguousPlugin, BrokenPlugin, InvalidArgument, OffbeatError, UnknownPlugin, nearest
-from offbeat.protocols import API_VERSION, GROUPS
+from offbeat.protocols import API_VERSION, GROUPS, OUTWARD
 
 
 class PluginInfo(NamedTuple):
@@ -42,13 +42,13 @@ def refresh() -> None:
 
 def _checked_group(group: str) -> str:
     full = group if group.startswith("offbeat.") else f"offbeat.{group}"
-    if full not in GROUPS:
-        raise InvalidArgument(f"There is no plugin group {group!r}. {nearest(full, GROUPS)}")
+    if full not in (*GROUPS, *OUTWARD):
+        raise InvalidArgument(f"There is no plugin group {group!r}. {nearest(full, (*GROUPS, *OUTWARD))}")
     return full
 
 
 def available(group: str | None = None) -> list[PluginInfo]:
-    """Installed plugins of one group (with or without the prefix `offbeat.`) or of all; imports none of them."""
+    """Installed plugins of one group (with or without the prefix `offbeat.`) or of all in GROUPS; imports none of them."""
     groups = GROUPS if group is None else (_checked_group(group),)
     return [info for one in groups for info, _ in _entries(one)]
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
+from offbeat import audience
 from offbeat import events as ev
 from offbeat import home as homes
 from offbeat.clock import Clock, SystemClock
@@ -53,7 +54,7 @@ class Tuner:
         n_workers: trials that run at once.
         name: of the experiment, and of its folder; by default the script's name with date and time.
         observers: names of plugins ("console", "csv", "jsonl") or objects with `handle(events)`. Default: console and
-            csv for `run`, csv alone for `arun` and `session`.
+            csv for `run`, csv alone for `arun` and `session`; in a notebook, notebook and csv for `run` and `arun`.
         max_failures: failed trials allowed: a count, or a share of the ended trials as a float below 1 (judged from ten
             ended trials on). None: no limit, except that a run ends when as many trials as there are workers (at least
             three) have failed and none ever reported.
@@ -214,13 +215,13 @@ class Tuner:
 
         Cancelled, it stops within `grace`, cancelled again at once, and re-raises.
         """
-        async with self.session() as session:
+        async with self.driving(audience.of_arun()) as driver, running(driver) as session:
             return await session.wait()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Runs the session while the block runs: `async with tuner.session() as session`."""
-        async with self.driving(("csv",)) as driver, running(driver) as session:
+        async with self.driving(audience.of_session()) as driver, running(driver) as session:
             yield session
 
     def best(self) -> Any:
@@ -228,6 +229,11 @@ class Tuner:
         from offbeat.results import load as load_experiment
 
         return load_experiment(self.folder).best()
+
+    def _repr_html_(self) -> str:
+        from offbeat.results.cards import tuner_card
+
+        return tuner_card(self)
 
     # --- putting the parts together
 

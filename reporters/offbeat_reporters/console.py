@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 from offbeat.clock import Clock, SystemClock
-from offbeat.events import ExperimentClosed, ExperimentSpec, LimitsChanged, PluginFailed, ReportRejected, TrialFailed
+from offbeat.events import ExperimentClosed, ExperimentSpec, LimitsChanged
 from offbeat.protocols import ExperimentView, Recorded
-from offbeat.text import printable
-from offbeat_reporters.progress import Gatherer, Progress, constants, counted, in_force, limit, number, settings
+from offbeat_reporters.progress import (
+    Gatherer,
+    Progress,
+    constants,
+    counted,
+    ended,
+    in_force,
+    limit,
+    number,
+    settings,
+    trouble,
+)
 
 if TYPE_CHECKING:
     from offbeat_reporters.live_table import LiveTable
@@ -72,21 +82,10 @@ class Console:
         self._follow_limits(events)
         self._head()
         for recorded in events:
-            match recorded.event:
-                case TrialFailed() as failed:
-                    last_line = failed.detail.strip().rpartition("\n")[2].strip()
-                    again = ", starting it again" if failed.retry else ""
-                    self._trouble(
-                        f"trial {failed.trial} failed: {failed.reason}{': ' * bool(last_line)}{last_line}{again}"
-                    )
-                case ReportRejected() as rejected:
-                    self._trouble(f"trial {rejected.trial}: report not usable: {rejected.reason}")
-                case PluginFailed() as plugin:
-                    self._trouble(f"plugin {plugin.name!r} failed in {plugin.where}: {plugin.error}")
-                case ExperimentClosed() as closed:
-                    self._outcome = printable(f"{closed.outcome}: {closed.reason.partition(chr(10))[0]}")
-                case _:
-                    pass
+            if (text := trouble(recorded.event)) is not None:
+                self._trouble(text)
+            elif isinstance(recorded.event, ExperimentClosed):
+                self._outcome = ended(recorded.event)
         now = self._clock.monotonic()
         # At most a twentieth of the engine's time, however many trials are open.
         if now - self._looked_at < 20 * self._cost:
@@ -143,7 +142,6 @@ class Console:
             self._table.progress = self._progress
 
     def _trouble(self, text: str) -> None:
-        text = printable(text)
         self._troubles += 1
         if self._troubles > NOTICES:
             return

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from offbeat.events import ExperimentSpec, Limits
+from offbeat.events import Event, ExperimentClosed, ExperimentSpec, Limits, PluginFailed, ReportRejected, TrialFailed
 from offbeat.protocols import ExperimentView, TrialView
 from offbeat.text import printable
 from offbeat.trial import Status, TrialId
@@ -178,3 +178,23 @@ def limit(limits: Limits) -> tuple[str, float] | None:
         if isinstance(value, int | float) and value > 0:
             return name, float(value)
     return None
+
+
+def trouble(event: Event) -> str | None:
+    """What people should be told of an event because something is wrong; None for all others."""
+    match event:
+        case TrialFailed():
+            last_line = event.detail.strip().rpartition("\n")[2].strip()
+            again = ", starting it again" if event.retry else ""
+            return printable(f"trial {event.trial} failed: {event.reason}{': ' * bool(last_line)}{last_line}{again}")
+        case ReportRejected():
+            return printable(f"trial {event.trial}: report not usable: {event.reason}")
+        case PluginFailed():
+            return printable(f"plugin {event.name!r} failed in {event.where}: {event.error}")
+        case _:
+            return None
+
+
+def ended(event: ExperimentClosed) -> str:
+    """How a session ended, in one line."""
+    return printable(f"{event.outcome}: {event.reason.partition(chr(10))[0]}")

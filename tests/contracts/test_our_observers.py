@@ -13,11 +13,17 @@ from offbeat.testing.observer_suite import ObserverContract
 from offbeat.testing.recording import LatestRecordingObserver, RecordingObserver
 from offbeat_reporters.console import Console
 from offbeat_reporters.files import CsvResults, JsonLinesResults
+from offbeat_reporters.notebook import Notebook
 
 
 class TestConsole(ObserverContract):
     def make(self, folder: Path) -> Any:
         return Console(io.StringIO(), live=False)
+
+
+class TestNotebook(ObserverContract):
+    def make(self, folder: Path) -> Any:
+        return Notebook(lambda pictures, again: None)
 
 
 class TestCsvResults(ObserverContract):

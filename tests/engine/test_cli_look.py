@@ -81,6 +81,40 @@ def test_ls_lists_an_unreadable_experiment_with_its_reason(offbeat: Answer, tmp_
     assert "broken:" in text
 
 
+def test_ls_filters(offbeat: Answer) -> None:
+    for fits in (["sm*"], ["small", "other"], ["--status", "done"], ["--scheduler", "asha", "--scheduler", "x"],
+                 ["--metric", "loss"], ["--backend", "local"], ["--since", "1d"]):  # fmt: skip
+        assert [entry["name"] for entry in offbeat("ls", "--json", *fits)] == ["small"]
+    for other in (["big*"], ["--status", "failed"], ["--metric", "los"], ["--since", "2999-01-01"]):
+        assert offbeat("ls", "--json", *other) == []
+        assert "fits" in offbeat("ls", *other)
+    assert "Did you mean 'done'" in offbeat("ls", "--status", "don", status=2)
+    assert "no point in time" in offbeat("ls", "--since", "soon", status=2)
+
+
+def test_export(offbeat: Answer, tmp_path: Path) -> None:
+    from offbeat import load_experiment
+
+    whole = b"".join(load_experiment("small").results().encode("csv"))
+    assert offbeat("export", "small").encode() == whole
+    rows = [
+        json.loads(line) for line in offbeat("export", "small", "--format", "jsonl", "--table", "trials").splitlines()
+    ]
+    assert [row["trial"] for row in rows] == list(range(9))
+    assert str(tmp_path / "a.csv") in offbeat("export", "small", "-o", str(tmp_path / "a.csv"))
+    assert (tmp_path / "a.csv").read_bytes() == whole
+    offbeat("export", "small", "--late", "-o", str(tmp_path / "plain"))
+    assert len((tmp_path / "plain").read_bytes()) >= len(whole)
+
+
+def test_export_of_what_cannot_be(offbeat: Answer, tmp_path: Path) -> None:
+    assert "Did you mean 'csv'" in offbeat("export", "small", "--format", "cvs", status=2)
+    assert "Did you mean 'small'" in offbeat("export", "smal", status=2)
+    assert "held in memory" in offbeat("export", "small", "--format", "pandas", status=2)
+    assert "--table results" in offbeat("export", "small", "--late", "--table", "trials", status=2)
+    assert "No such file" in offbeat("export", "small", "-o", str(tmp_path / "no" / "a.csv"), status=1)
+
+
 def test_show_an_experiment(offbeat: Answer, home: Path) -> None:
     text = offbeat("show", "small", "-n", "3")
     for expected in ("small: done", str(home / "small"), "asha (offbeat", "seed 5", "3 workers", "and 6 more", "epoch"):
@@ -144,7 +178,7 @@ def test_explain_shows_the_rivals(offbeat: Answer) -> None:
     assert f"because: {stopped['reason']}" in text
 
 
-@pytest.mark.parametrize("command", [["show"], ["best"], ["explain"], ["resume"], ["status"], ["doctor"]])
+@pytest.mark.parametrize("command", [["show"], ["best"], ["export"], ["explain"], ["resume"], ["status"], ["doctor"]])
 def test_unknown_experiment_is_one_sentence_with_the_nearest_name(offbeat: Answer, command: list[str]) -> None:
     text = offbeat(*command, "smal", *(["0"] if command == ["explain"] else []), status=2)
     assert text.startswith("offbeat: No experiment 'smal'")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from offbeat.cli.output import curve, flags, print_table, shown
-from offbeat.text import printable
+from offbeat.cli.output import curve, flags, print_table
+from offbeat.text import printable, shown
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import offbeat
 import offbeat.backend
 import offbeat.blackbox
 import offbeat.config_space
+from offbeat import integrations
 from offbeat.optimizer import baselines
 from offbeat.protocols import GROUPS
 
@@ -65,6 +66,15 @@ def test_thin_faces_equal_their_entry_points(module: object, group: str) -> None
         assert getattr(module, name).__module__ == module_name
 
 
+def test_integrations_equal_their_entry_points() -> None:
+    """They are not loaded here: each of them loads the library that it is for."""
+    typed = typed_names(ENGINE / "integrations.py")
+    ours = {
+        entry.name: entry.value for entry in entry_points(group="offbeat.integrations") if entry.dist.name == "offbeat"
+    }
+    assert {ours[entry]: name for name, entry in integrations.PLUGINS.items()} == {v: k for k, v in typed.items()}
+
+
 def test_every_entry_point_of_ours_loads() -> None:
     for group in GROUPS:
         for entry in entry_points(group=group):
@@ -73,7 +83,7 @@ def test_every_entry_point_of_ours_loads() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [offbeat, offbeat.backend, offbeat.blackbox, baselines], ids=lambda module: module.__name__
+    "module", [offbeat, offbeat.backend, offbeat.blackbox, baselines, integrations], ids=lambda module: module.__name__
 )
 def test_misspelt_name_is_an_attribute_error(module: object) -> None:
     with pytest.raises(AttributeError, match="Tunner"):

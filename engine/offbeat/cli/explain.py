@@ -10,8 +10,8 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from offbeat.cli.output import add_home, add_json, print_json, print_table, shown, shown_exactly
-from offbeat.text import printable
+from offbeat.cli.output import add_home, add_json, print_json, print_table, shown_exactly
+from offbeat.text import printable, shown
 
 if TYPE_CHECKING:
     from offbeat.events import Event
@@ -34,17 +34,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def explain(args: argparse.Namespace) -> int:
     """Handles the command."""
-    from offbeat.cli.look import in_order, trial_of
     from offbeat.results import load
 
     experiment = load(args.name, args.home)
-    trial = trial_of(experiment, args.trial)
+    trial = experiment.trials[args.trial]
     steps = list(story(experiment, args.trial))
     if args.json:
         print_json({"trial": trial.id, "status": trial.status.value, "config": trial.config, "steps": steps})
         return 0
     print(f"{experiment.name}, trial {trial.id}: {trial.status.value}")
-    for name, value in in_order(experiment, trial.config).items():
+    for name, value in trial.config.items():
         print(f"  {name} = {printable(shown_exactly(value))}")
     for step in steps:
         print(f"\n[{step['at']:.1f} s] {printable(step['text'])}")

@@ -8,13 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown, shown_exactly
-from offbeat.text import printable
+from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown_exactly
+from offbeat.text import printable, shown
 
 if TYPE_CHECKING:
     from offbeat.events import ComponentDescription
-    from offbeat.results import Best, Experiment
-    from offbeat.trial import TrialRecord
+    from offbeat.results import Best, Experiment, Trial
+
+FILTERS: Final = ("status", "metric", "scheduler", "backend")
+"""Options of `ls` that are arguments of `list_experiments`."""
 
 TAIL: Final = 10
 """Lines of a trial's stderr that `show` prints."""
@@ -23,6 +25,10 @@ TAIL: Final = 10
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the commands."""
     ls = commands.add_parser("ls", help="list the experiments", allow_abbrev=False)
+    ls.add_argument("names", metavar="NAME", nargs="*", help="only those whose name fits a pattern: 'digits-*'")
+    for option in FILTERS:
+        ls.add_argument(f"--{option}", action="append", metavar="NAME", help=f"only this {option}; repeat for others")
+    ls.add_argument("--since", metavar="WHEN", help="only those that began or went on since: 12h, 2d, 2026-11-23")
     show = commands.add_parser("show", help="show an experiment, or one of its trials", allow_abbrev=False)
     show.add_argument("name", metavar="NAME")
     show.add_argument("trial", metavar="TRIAL", type=int, nargs="?")
@@ -38,47 +44,44 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def list_all(args: argparse.Namespace) -> int:
     """Handles `ls`. An experiment that cannot be read is listed with the reason."""
-    from offbeat.errors import OffbeatError
-    from offbeat.home import experiments, root
-    from offbeat.results import load
+    from offbeat.results import list_experiments
 
-    entries: list[dict[str, Any]] = []
-    for folder in experiments(args.home):
-        try:
-            entries.append(load(folder).summary())
-        except OffbeatError as error:
-            entries.append(
-                {"name": folder.name, "path": str(folder.path), "status": "unreadable", "reason": str(error)}
-            )
+    filters = {option: getattr(args, option) for option in FILTERS}
+    listing = list_experiments(args.names or None, since=args.since, home=args.home, **filters)
+    skipped = [] if args.status else listing.skipped
     if args.json:
-        print_json(entries)
+        unreadable = [{**one._asdict(), "status": "unreadable"} for one in skipped]
+        print_json([*listing, *unreadable])
         return 0
-    if not entries:
-        print(f"No experiment in {root(args.home)}. Start one: offbeat demo")
+    if not listing and not skipped:
+        if args.names or args.since or any(filters.values()):
+            print(f"No experiment in {listing.home} fits.")
+        else:
+            print(f"No experiment in {listing.home}. Start one: offbeat demo")
         return 0
-    print_table(
-        ("name", "status", "began", "seconds", "trials", "results", "best"),
-        [
-            (
-                entry["name"],
-                entry["status"],
-                _moment(entry.get("started")),
-                round(entry["elapsed"], 1) if "elapsed" in entry else None,
-                entry.get("trials"),
-                entry.get("results"),
-                f"{entry['metric']} {shown(entry['best']['value'])}" if entry.get("best") else "",
-            )
-            for entry in entries
-        ],
-    )
-    for entry in entries:
-        if entry["status"] == "unreadable":
-            print(f"{entry['name']}: {entry['reason']}")
+    rows: list[tuple[object, ...]] = [
+        (
+            one.name,
+            one.status,
+            _moment(one.started),
+            round(one.elapsed, 1),
+            one.trials,
+            one.results,
+            f"{one.metric} {shown(one.best['value'])}" if one.best else "",
+        )
+        for one in listing
+    ]
+    rows += [(one.name, "unreadable", "", None, None, None, "") for one in skipped]
+    print_table(("name", "status", "began", "seconds", "trials", "results", "best"), rows)
+    for one in skipped:
+        print(f"{one.name}: {printable(one.reason)}")
     return 0
 
 
 def show_one(args: argparse.Namespace) -> int:
     """Handles `show`."""
+    import msgspec
+
     from offbeat.results import load
 
     _check_n(args.n)
@@ -89,11 +92,11 @@ def show_one(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             {
-                **experiment.summary(),
+                **msgspec.structs.asdict(experiment.summary()),
                 "spec": spec,
                 "limits": experiment.limits,
                 "sessions": experiment.sessions,
-                "trials": [trial_entry(experiment, trial) for trial in experiment.ledger],
+                "trials": [trial_entry(trial) for trial in experiment.trials],
             }
         )
         return 0
@@ -141,7 +144,7 @@ def _check_n(n: int) -> None:
 
 def show_best(args: argparse.Namespace) -> int:
     """Handles `best`."""
-    from offbeat.results import load
+    from offbeat.results import in_order, load
 
     _check_n(args.n)
     experiment = load(args.name, args.home)
@@ -156,7 +159,7 @@ def show_best(args: argparse.Namespace) -> int:
         print_best(experiment, with_curve=False)
         return 0
     # Of conditional hyperparameters, the first configuration may lack some that others have.
-    names = list(in_order(experiment, {name: None for one in found for name in one.config}))
+    names = list(in_order(experiment.spec.space, {name: None for one in found for name in one.config}))
     print_table(
         ("trial", found[0].metric, experiment.spec.resource_attr or "resource", *names),
         [(one.trial.id, one.value, one.resource, *(one.config.get(name) for name in names)) for one in found],
@@ -178,27 +181,29 @@ def best_entry(best: Best) -> dict[str, Any]:
     }
 
 
-def trial_entry(experiment: Experiment, trial: TrialRecord) -> dict[str, Any]:
+def trial_entry(trial: Trial) -> dict[str, Any]:
     """A trial as JSON."""
-    metric = experiment.spec.metrics[0].name
     return {
         "trial": trial.id,
         "status": trial.status.value,
         "reason": trial.reason,
-        "attempt": trial.attempt,
+        "attempt": trial.attempts - 1,
         "resource": trial.resource,
         "reports": trial.reports,
-        "rejected": trial.rejected,
-        "value": trial.best[metric] if trial.best is not None else None,
+        "rejected": trial.record.rejected,
+        "value": trial.value,
         "best": trial.best,
         "last": trial.last,
-        "seconds": trial.active,
+        "seconds": trial.seconds,
+        "cost": trial.cost,
         "config": trial.config,
     }
 
 
 def print_best(experiment: Experiment, *, with_curve: bool = True) -> None:
     """The best trial: value, configuration, and its curve or its flags."""
+    from offbeat.results import in_order
+
     best = experiment.best()
     if best is None:
         print("No trial has reported anything.")
@@ -206,20 +211,15 @@ def print_best(experiment: Experiment, *, with_curve: bool = True) -> None:
     resource = experiment.spec.resource_attr
     at = f" at {resource} {best.resource}" if resource and best.resource else ""
     print(f"Best: {best.metric} {shown(best.value)}, trial {best.trial.id}{at}")
-    config = in_order(experiment, best.config)
+    config = best.config
     width = max(map(len, config), default=0)
     for name, setting in config.items():
         print(f"  {name:<{width}}  {printable(shown_exactly(setting))}")
     if not with_curve:
         constants = {name: entry["constant"] for name, entry in experiment.spec.space.items() if "constant" in entry}
-        print(f"As flags: {printable(flags(in_order(experiment, {**constants, **config})))}")
+        print(f"As flags: {printable(flags(in_order(experiment.spec.space, {**constants, **config})))}")
     else:
         _print_curve(experiment, best.trial.id)
-
-
-def in_order(experiment: Experiment, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in the order in which its space was written."""
-    return {name: config[name] for name in (*experiment.spec.space, *config) if name in config}
 
 
 def _print_curve(experiment: Experiment, trial: int) -> None:
@@ -230,32 +230,21 @@ def _print_curve(experiment: Experiment, trial: int) -> None:
         print(curve(points, metric=spec.metrics[0].name, resource=spec.resource_attr or "report"))
 
 
-def trial_of(experiment: Experiment, number: int) -> TrialRecord:
-    """A trial by its number. Raises InvalidArgument that says which there are."""
-    from offbeat.errors import InvalidArgument
-    from offbeat.trial import TrialId
-
-    count = len(experiment.ledger)
-    if not 0 <= number < count:
-        there = f"0 to {count - 1}" if count else "none yet"
-        raise InvalidArgument(f"Experiment {experiment.name!r} has no trial {number}; there are {there}.")
-    return experiment.ledger[TrialId(number)]
-
-
 def _show_trial(experiment: Experiment, number: int, *, as_json: bool) -> int:
-    trial = trial_of(experiment, number)
+    trial = experiment.trials[number]
     if as_json:
-        results = [row for row in experiment.results() if row["trial"] == number]
-        print_json({**trial_entry(experiment, trial), "results": results})
+        results = [row for row in experiment.results(late=True) if row["trial"] == number]
+        print_json({**trial_entry(trial), "results": results})
         return 0
-    folder = experiment.folder.attempt(number, max(trial.attempt, 0))
+    folder = experiment.folder.attempt(number, max(trial.attempts - 1, 0))
     print(
         f"{experiment.name}, trial {number}: {trial.status.value}"
         + (f" ({printable(trial.reason)})" if trial.reason else "")
     )
-    for name, value in in_order(experiment, trial.config).items():
+    for name, value in trial.config.items():
         print(f"  {name} = {printable(shown_exactly(value))}")
-    print(f"  attempts {trial.attempt + 1}, reports {trial.reports}, not usable {trial.rejected}, {trial.active:.1f} s")
+    rejected = trial.record.rejected
+    print(f"  attempts {trial.attempts}, reports {trial.reports}, not usable {rejected}, {trial.seconds:.1f} s")
     print(f"  output   {folder}")
     if trial.last is not None:
         print(f"  last     {', '.join(f'{k}={shown(v)}' for k, v in trial.last.items() if not k.startswith('st_'))}")
@@ -278,9 +267,7 @@ def _tail(path: Path) -> list[str]:
 def _print_trials(experiment: Experiment, n: int) -> None:
     spec = experiment.spec
     metric = spec.metrics[0].name
-    ranked = [best.trial for best in experiment.best(n=len(experiment.ledger))]
-    seen = {trial.id for trial in ranked}
-    order = ranked + [trial for trial in experiment.ledger if trial.id not in seen]
+    order = experiment.trials.ranked()
     names = [name for name, entry in spec.space.items() if "domain" in entry]
     print_table(
         ("trial", "status", spec.resource_attr or "reports", metric, *names),
@@ -289,7 +276,7 @@ def _print_trials(experiment: Experiment, n: int) -> None:
                 trial.id,
                 trial.status.value,
                 trial.resource if spec.resource_attr else trial.reports,
-                trial.best[metric] if trial.best else None,
+                trial.value,
                 *(trial.config.get(name) for name in names),
             )
             for trial in order[:n]

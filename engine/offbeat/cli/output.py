@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from offbeat.text import printable
+from offbeat.text import shown
 
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
@@ -28,13 +28,6 @@ def print_json(value: object) -> None:
 
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str, order="deterministic"), indent=2)
     print(text.decode())
-
-
-def shown(value: object) -> str:
-    """A value as people read it: four significant digits, nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,7 @@ from offbeat.cli.output import add_home, add_json, print_json
 
 if TYPE_CHECKING:
     from offbeat.clock import Clock
-    from offbeat.events import ExperimentSpec, Limits
+    from offbeat.events import Limits
     from offbeat.home import ExperimentFolder
     from offbeat.protocols import Recorded
 
@@ -88,53 +87,42 @@ async def _watch(following: Following, *, once: bool) -> None:
 
 
 class Following:
-    """The fold of a growing journal, in the shape in which observers see a running experiment.
+    """An experiment with a growing journal, in the shape in which observers see a running one.
 
     Attributes:
-        limits: those in force.
-        outcome: how the last session ended, empty while it is open.
         last: the last event, as it would be handed to an observer.
     """
 
-    def __init__(
-        self, folder: ExperimentFolder, home: str | os.PathLike[str] | None = None, *, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, folder: ExperimentFolder, *, clock: Clock | None = None) -> None:
         from offbeat.clock import SystemClock
-        from offbeat.journal import JournalFollower
+        from offbeat.journal import read_journal
         from offbeat.results import load
-        from offbeat.trial import Ledger
 
         self.folder = folder
-        # Looked at first for the error that it raises where there is no experiment.
-        self.spec: ExperimentSpec = load(folder, home).spec
-        self.limits: Limits = self.spec.limits
-        objective = self.spec.metrics[0]
-        self.ledger = Ledger(objective.name, minimise=objective.mode == "min")
-        self.outcome = ""
-        self.last: list[Recorded] = []
+        self._experiment = load(folder)
+        self.spec = self._experiment.spec
+        self.ledger = self._experiment.ledger
+        self.last = list(read_journal(folder, self._experiment.events - 1))[:1]
         self._clock = clock or SystemClock()
-        self._follower = JournalFollower(folder)
-        self._at = self._looked = 0.0
-        self.refresh()
+        self._looked = self._clock.monotonic()
 
     def refresh(self) -> list[Recorded]:
         """Folds what has come since, and gives it."""
-        from offbeat.events import ExperimentClosed, ExperimentOpened, LimitsChanged
-
-        new = self._follower.poll()
-        for recorded in new:
-            event = recorded.event
-            self.ledger.apply(event)
-            if isinstance(event, ExperimentOpened):
-                self.outcome = ""
-            elif isinstance(event, ExperimentClosed):
-                self.outcome = event.outcome
-            elif isinstance(event, LimitsChanged):
-                self.limits = event.limits
+        new = self._experiment.news()
         if new:
             self.last = new[-1:]
-            self._at, self._looked = new[-1].event.at, self._clock.monotonic()
+            self._looked = self._clock.monotonic()
         return new
+
+    @property
+    def limits(self) -> Limits:
+        """Those in force."""
+        return self._experiment.limits
+
+    @property
+    def outcome(self) -> str:
+        """How the last session ended, empty while it is open."""
+        return self._experiment.sessions[-1].outcome
 
     @property
     def live(self) -> bool:
@@ -146,4 +134,4 @@ class Following:
     @property
     def elapsed(self) -> float:
         """Seconds on the experiment's clock; it goes on between two events while an engine runs."""
-        return self._at + (self._clock.monotonic() - self._looked if not self.outcome else 0.0)
+        return self._experiment.elapsed + (self._clock.monotonic() - self._looked if not self.outcome else 0.0)

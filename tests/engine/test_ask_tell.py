@@ -244,6 +244,22 @@ def test_a_criterion_by_time_holds_whoever_comes_first() -> None:
         assert study.done
 
 
+def test_a_trial_that_the_criterion_would_recall_at_once_is_not_handed_out(lab: Any) -> None:
+    """The time is over while the scheduler thinks: what it proposes is started, if at all, and given back."""
+    clock = ManualClock()
+
+    def propose(request: Any, ledger: Any) -> Any:
+        from offbeat import Start
+
+        clock.advance(11)
+        return Start(config={"rate": 0.5})
+
+    study = AskTell(lab.Toy(propose=propose), stop_criterion=StoppingCriterion(max_wallclock_time=10), clock=clock)
+    assert study.ask() is None
+    assert study.done
+    assert study.out == []
+
+
 def test_no_more_are_out_than_may_be() -> None:
     study = AskTell(random_search(), n_workers=2)
     study.ask(), study.ask()

@@ -20,6 +20,7 @@ from offbeat.errors import InvalidArgument, UnknownPlugin
 from offbeat.events import (
     Event,
     Suggested,
+    TrialFailed,
     TrialFinished,
     TrialPaused,
     TrialResult,
@@ -248,6 +249,18 @@ def test_the_other_scheduler_sees_everything_and_proposes() -> None:
     assert play.report(2, 1, 3.0, cost=1.0) == "S"
     play.show(TrialFinished(0.0, TrialId(0), 0))
     assert inner.seen == ["Suggested", "TrialStarted", "TrialResult"] * 3 + ["TrialStopped", "TrialFinished"]
+
+
+def test_it_wants_to_see_what_the_other_scheduler_wants_and_what_it_needs_itself() -> None:
+    inner = Inner()
+    assert MedianStoppingRule(scheduler=inner).observes is None
+    inner.observes = frozenset({Suggested})  # type: ignore[attr-defined]
+    scheduler = MedianStoppingRule(scheduler=inner, grace_population=1)
+    play = Play(scheduler)
+    assert [play.report(trial, 1, float(trial), cost=1.0) for trial in range(3)] == ["-", "-", "S"]
+    assert scheduler.observes == {Suggested, TrialResult, TrialStopped, TrialFinished, TrialFailed}
+    assert inner.seen == ["Suggested"] * 3
+    assert list(scheduler._sums) == [0, 1], "nothing is kept of trials that have ended"
 
 
 def test_a_stop_of_the_rule_s_goes_before_what_the_other_says_of_that_trial_alone() -> None:

@@ -31,6 +31,12 @@ HEAVY = {
     "sagemaker",
     "ray",
     "sklearn",
+    "optuna",
+    "keras",
+    "lightning",
+    "torch",
+    "xgboost",
+    "IPython",
 }
 
 CLOCK_READERS = {

@@ -98,6 +98,10 @@ def test_filters(home: Path) -> None:
 def test_filters_that_cannot_be_say_what_can(home: Path) -> None:
     with pytest.raises(InvalidArgument, match="Did you mean 'running'"):
         list_experiments(status="runing")
+    for argument in ("name", "metric", "scheduler", "backend", "status"):
+        for value in (5, [5], b"done"):
+            with pytest.raises(InvalidArgument, match=f"{argument}=.*give a text"):
+                list_experiments(**{argument: value})  # type: ignore[arg-type]
     for wrong in ("yesterday", "", "12 parsecs", True, float("nan"), [1]):
         with pytest.raises(InvalidArgument, match="since="):
             list_experiments(since=wrong)  # type: ignore[arg-type]

@@ -36,6 +36,12 @@ HEAVY = {
     "sagemaker",
     "ray",
     "sklearn",
+    "optuna",
+    "keras",
+    "lightning",
+    "torch",
+    "xgboost",
+    "IPython",
 }
 
 CLOCK_READERS = {

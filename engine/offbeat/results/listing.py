@@ -100,12 +100,13 @@ def list_experiments(
     Raises:
         InvalidArgument: an unknown status, or no point in time.
     """
-    states = _set(status)
+    states = _set("status", status)
     for one in states or ():
         if one not in STATUSES:
             raise InvalidArgument(f"status={one!r} is not valid. {nearest(str(one), STATUSES)}")
     earliest = None if since is None else as_moment(since, SystemClock().wall())
-    patterns, metrics, schedulers, backends = _set(name), _set(metric), _set(scheduler), _set(backend)
+    patterns, metrics = _set("name", name), _set("metric", metric)
+    schedulers, backends = _set("scheduler", scheduler), _set("backend", backend)
 
     def fits(spec: ExperimentSpec) -> bool:
         return (
@@ -163,7 +164,10 @@ def as_moment(value: Moment, now: float) -> float:
     )
 
 
-def _set(wanted: Wanted) -> frozenset[Any] | None:
+def _set(argument: str, wanted: Wanted) -> frozenset[str] | None:
     if wanted is None:
         return None
-    return frozenset([wanted]) if isinstance(wanted, str) else frozenset(wanted)
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(names, Collection) or not all(isinstance(one, str) for one in names):
+        raise InvalidArgument(f"{argument}={wanted!r}: give a text, or a list of texts of which any will do.")
+    return frozenset(names)

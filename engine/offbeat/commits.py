@@ -98,6 +98,10 @@ class Committer:
             await self._progress.wait()
         return seq < self.durable
 
+    async def written(self) -> None:
+        """Waits until everything taken so far is in the journal, or never will be."""
+        await self.progress(self._taken - 1)
+
     async def settled(self) -> None:
         """Waits until everything taken so far is in the journal and no command is held."""
         if not await self.progress(self._taken - 1):

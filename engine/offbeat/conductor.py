@@ -85,7 +85,7 @@ class Conductor:
         self._shows_results = ev.TrialResult in state.observed
         self.plain = Plain(self)
 
-    def _record(self, event: ev.Event) -> None:
+    def record(self, event: ev.Event) -> None:
         """A new event: applied, handed to the driver, and shown to the scheduler."""
         state = self.state
         state.count += 1
@@ -111,14 +111,14 @@ class Conductor:
         """The session begins; the experiment's first one writes down what it is."""
         state = self.state
         spec = state.spec if state.session < 0 else None
-        self._record(ev.ExperimentOpened(at, state.session + 1, spec, host))
+        self.record(ev.ExperimentOpened(at, state.session + 1, spec, host))
         if self.delete_checkpoints:
             # What the last session had decided and may not have come to.
             self.commands += [DeleteCheckpoints(r.id) for r in self.ledger.having(Status.STOPPED, Status.FAILED)]
 
     def change_limits(self, at: float, limits: ev.Limits) -> None:
         """Other limits from here on; `stopper` is theirs already."""
-        self._record(ev.LimitsChanged(at, limits))
+        self.record(ev.LimitsChanged(at, limits))
 
     def alive(self) -> list[Attempt]:
         """Attempts that the last session left alive, as a backend may adopt them."""
@@ -166,7 +166,7 @@ class Conductor:
 
     def note(self, event: ev.PluginFailed) -> None:
         """Writes down what befell an observer; nothing follows from it."""
-        self._record(event)
+        self.record(event)
 
     def fail(self, at: float, error: OffbeatError) -> None:
         """Ends the session with an error; the experiment can be resumed."""
@@ -181,7 +181,7 @@ class Conductor:
     def _record_end(self, at: float) -> None:
         assert self.closing is not None
         self.closed = True
-        self._record(ev.ExperimentClosed(at, self.state.session, *self.closing))
+        self.record(ev.ExperimentClosed(at, self.state.session, *self.closing))
 
     def scheduler_failed(self, at: float, where: str, error: BaseException) -> None:
         """The scheduler raised: the session ends, but for a proposal that can be asked for again."""
@@ -197,7 +197,7 @@ class Conductor:
 
     def _noted(self, at: float, group: str, name: str, where: str, error: BaseException) -> str:
         text, trace = told(error)
-        self._record(ev.PluginFailed(at, group, name, where, text, trace))
+        self.record(ev.PluginFailed(at, group, name, where, text, trace))
         return text
 
     # --- signals
@@ -220,7 +220,7 @@ class Conductor:
         elif type(signal) is Garbled:
             if signal.trial in self.ledger.trials:
                 reason, sample, count = signal.reason, signal.sample, signal.count
-                self._record(ev.ReportRejected(at, signal.trial, signal.attempt, reason, sample, count))
+                self.record(ev.ReportRejected(at, signal.trial, signal.attempt, reason, sample, count))
         elif type(signal) is BackendBroken:
             self.fail(at, BackendFailed(signal.reason))
             self.abandon(at, signal.reason)
@@ -310,7 +310,7 @@ class Conductor:
     def _refused(self, record: TrialRecord, signal: Reported, refusal: Refusal, at: float) -> None:
         sample = short(plain(signal.metrics))
         ends = refusal.ends_trial
-        self._record(ev.ReportRejected(at, record.id, record.attempt, refusal.reason, sample, 1, signal.seq, ends))
+        self.record(ev.ReportRejected(at, record.id, record.attempt, refusal.reason, sample, 1, signal.seq, ends))
         if refusal.error is not None and self.state.usage.results == 0:
             self.fail(at, refusal.error)
         elif ends:
@@ -321,17 +321,17 @@ class Conductor:
         trial, attempt = record.id, record.attempt
         failing = self.state.failing.get(trial)
         if record.status is Status.STOPPING:
-            self._record(ev.TrialStopped(at, trial, attempt, "scheduler", record.reason))
+            self.record(ev.TrialStopped(at, trial, attempt, record.told_by, record.reason))
         elif record.status is Status.PAUSING:
-            self._record(ev.TrialPaused(at, trial, attempt))
+            self.record(ev.TrialPaused(at, trial, attempt))
         elif failing is not None:
             self._failed(record, at, failing.reason, detail, retry=False)
         elif how == "lost":
-            self._record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
+            self.record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
         elif how == "ended":
             # The full reason stands in experiment-closed: it may count what came after, which differs after a crash.
             why = f"the session ended ({self.closing[0]})" if self.closing is not None else reason
-            self._record(ev.TrialStopped(at, trial, attempt, "experiment", why))
+            self.record(ev.TrialStopped(at, trial, attempt, "experiment", why))
         elif how == "failed":
             self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)
         elif record.reports == 0:
@@ -339,13 +339,13 @@ class Conductor:
             missing = f"ended without a usable report; the script has to call report({names})"
             self._failed(record, at, missing, detail, retry=False)
         else:
-            self._record(ev.TrialFinished(at, trial, attempt))
+            self.record(ev.TrialFinished(at, trial, attempt))
             self._check_watched(record, at)
         if self.delete_checkpoints and record.status in (Status.STOPPED, Status.FAILED):
             self.commands.append(DeleteCheckpoints(trial))
 
     def _failed(self, record: TrialRecord, at: float, reason: str, detail: str, *, retry: bool) -> None:
-        self._record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))
+        self.record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))
         if retry:
             return
         usage = self.state.usage
@@ -411,19 +411,32 @@ class Conductor:
                 continue
             if self.asked:
                 return None
+            if state.held and len(slots) + len(state.held) >= state.limits.n_workers:
+                return None
             if state.request is None:
+                if state.points and not self.draining:
+                    self._try_point(at)
+                    continue
                 if state.waiting or (self.draining and not self.ledger.paused):
-                    if not slots:
+                    if not slots and not state.held:
                         self.close(at, "done", self._nothing_left(), cut=False)
                     return None
                 slot, prefix = self.ledger.free_slot(), state.count
-                self._record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self.draining))
+                self.record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self.draining))
             request = state.request
             if request is None:
                 return None
             self.asked = True
             return ProposalRequest(request.number, request.slot, state.spec.seed, request.may_start)
         return None
+
+    def _try_point(self, at: float) -> None:
+        """The next configuration from outside, as an answer that the scheduler was not asked for."""
+        state, trial = self.state, TrialId(len(self.ledger))
+        number, config = state.next_number, state.points[0]
+        self.record(ev.ProposalRequested(at, number, self.ledger.free_slot(), state.count))
+        why, tags = "enqueued from outside", {"enqueued": True}
+        self.record(ev.Suggested(at, number, "start", trial, config, None, None, why, tags))
 
     def proposed(self, request: ProposalRequest, proposal: Proposal | None, at: float) -> None:
         """The scheduler's answer; a wrong one counts as a failed proposal."""
@@ -434,7 +447,7 @@ class Conductor:
             return
         self.asked = False
         self.proposal_errors = 0
-        self._record(event)
+        self.record(event)
 
     def proposal_failed(self, request: ProposalRequest, error: BaseException, at: float) -> None:
         """The scheduler raised, hung or answered nonsense; the same request will be made again."""
@@ -446,7 +459,7 @@ class Conductor:
         """The trial that has waited longest for an attempt; one that was never started may not be, once draining."""
         for trial in self.state.queue:
             record = self.ledger[trial]
-            if record.attempt >= 0 or not self.draining:
+            if (record.attempt >= 0 or not self.draining) and trial not in self.state.held:
                 return record
         return None
 
@@ -454,7 +467,7 @@ class Conductor:
         slot, attempt = self.ledger.free_slot(), record.attempt + 1
         kind: Any = ev.TrialResumed if record.resuming else ev.TrialStarted
         place = len(self.commands)
-        self._record(kind(at, record.id, attempt, slot))
+        self.record(kind(at, record.id, attempt, slot))
         # A scheduler that failed on this event has ended the session: its stop comes after the start.
         start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
         self.commands.insert(place, start)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple, cast
 
@@ -23,7 +23,7 @@ from offbeat.clock import Clock
 from offbeat.commits import Committer, Durability
 from offbeat.conductor import Conductor
 from offbeat.contained import told
-from offbeat.errors import EngineBlocked
+from offbeat.errors import EngineBlocked, InvalidArgument
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal
 from offbeat.log import get_logger
@@ -115,6 +115,7 @@ class Driver:
         self._hurry = False
         self._broken: BackendBroken | None = None
         self._opened = self._over = False
+        self._known = asyncio.Event()
         self._lanes: anyio.CancelScope | None = None
 
     # --- what observers and embedding code may read
@@ -203,6 +204,7 @@ class Driver:
                     self.conductor.abandon(self.elapsed, "the backend was closed while it ran")
                     self._flush()
                 self._over = True
+                self._known.set()
                 self._committer.finish()
 
     async def _conduct(self) -> None:
@@ -223,6 +225,7 @@ class Driver:
         conductor, session, at = self.conductor, self._session, self.elapsed
         assert session is not None
         self._opened = True
+        self._known.set()
         conductor.open(at, self._host)
         for failure in self._early_failures:
             conductor.note(structs.replace(failure, at=at))
@@ -254,6 +257,22 @@ class Driver:
         if hurry:
             self._session.interrupt()
         self._after_turn()
+
+    async def instruct(self, instruction: Callable[[Conductor, float], None]) -> None:
+        """Has the conductor told something from outside; returns when what was said is in the journal.
+
+        Raises InvalidArgument where no session runs, and what the instruction raises, which has changed nothing then.
+        """
+        conductor = self.conductor
+        await self._known.wait()
+        if self._session is None or conductor.closing is not None:
+            raise InvalidArgument("The session does not run (any more): nothing can be told to it.")
+        instruction(conductor, self.elapsed)
+        resize = getattr(self._session, "resize", None)
+        if resize is not None:
+            resize(conductor.state.limits.n_workers)
+        self._after_turn()
+        await self._committer.written()
 
     def interrupt(self) -> None:
         """Ends all trials at once; from any thread, for a loop that does not come back."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from offbeat.trial import TrialId
+from offbeat.trial import StoppedBy, TrialId
 
 JOURNAL_VERSION: Final = 1
 
@@ -23,8 +23,6 @@ Metrics: TypeAlias = dict[str, Any]
 Verdict: TypeAlias = Literal["continue", "stop", "pause", "late", "repeat"]
 """What became of a result. `late`: the trial had been told to stop or pause before; `repeat`: a later attempt reported
 a resource level again that an earlier one had reached. Neither is shown to the scheduler."""
-
-StoppedBy: TypeAlias = Literal["scheduler", "experiment", "user"]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -64,6 +62,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_failures: a count (int), a share of ended trials (0 < float < 1), or None for no limit.
         max_retries: how often a trial that failed is started again before its failure counts.
         stop_criterion: None: run until the space is exhausted or somebody stops the run.
+        approval: new trials wait until somebody approves of them.
     """
 
     n_workers: int
@@ -72,6 +71,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 0
     asynchronous: bool = True
     wait_for_trials: bool = False
+    approval: bool = False
 
     @property
     def workers(self) -> str:
@@ -150,7 +150,8 @@ class Suggested(Event, frozen=True, gc=False, array_like=True, tag="suggested"):
         kind: "start" a new trial with `config`, "resume" a paused one, or "nothing" for now.
         until: resource level up to which the trial is to run, None for its own maximum.
         donor: trial whose checkpoint the new one starts from.
-        why: one clause for people; tags: what the scheduler itself wants to find again (bracket, model, ...).
+        why: one clause for people; tags: what the scheduler itself wants to find again (bracket, model, ...), or
+            {"enqueued": true} where it was not asked: the configuration came from outside.
     """
 
     number: int
@@ -272,6 +273,21 @@ class LimitsChanged(Event, frozen=True, gc=False, array_like=True, tag="limits-c
     limits: Limits
 
 
+class Instructed(Event, frozen=True, gc=False, array_like=True, tag="instructed"):
+    """Somebody outside said what shall be done.
+
+    Attributes:
+        what: "stop" a trial whose attempt is alive (one that has none is `trial-stopped` at once), "approve" a trial that
+            waits for it, or "enqueue" a configuration, to be tried before the scheduler is asked again.
+        why: one clause for people.
+    """
+
+    what: Literal["stop", "approve", "enqueue"]
+    trial: TrialId = TrialId(-1)
+    config: dict[str, Any] | None = None
+    why: str = ""
+
+
 class ModelFitted(Event, frozen=True, gc=False, array_like=True, tag="model-fitted"):
     """What later proposals read beside the fold: fitted hyperparameters, learned weights."""
 
@@ -317,6 +333,7 @@ AnyEvent: TypeAlias = (
     | TrialLost
     | ReportRejected
     | LimitsChanged
+    | Instructed
     | ModelFitted
     | PluginFailed
     | ExperimentClosed
@@ -326,8 +343,8 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     str(cls.__struct_config__.tag): cls
     for cls in (
         ExperimentOpened, ProposalRequested, Suggested, TrialStarted, TrialResumed, TrialResult, TrialPaused,
-        TrialStopped, TrialFinished, TrialFailed, TrialLost, ReportRejected, LimitsChanged, ModelFitted, PluginFailed,
-        ExperimentClosed,
+        TrialStopped, TrialFinished, TrialFailed, TrialLost, ReportRejected, LimitsChanged, Instructed, ModelFitted,
+        PluginFailed, ExperimentClosed,
     )
 }  # fmt: skip
 """The closed table of wire names."""

@@ -148,6 +148,8 @@ class Plain:
             or state.queue
             or self._shows_started
             or not state.limits.asynchronous
+            or state.limits.approval
+            or state.points
             or (until is not None and (type(until) is not int or until < 1))
             or type(why) is not str
             or not why.isascii()
@@ -223,7 +225,7 @@ class Plain:
             return False
         usage = self._usage
         event: TrialStopped | TrialFinished
-        if record.status is Status.STOPPING:
+        if record.status is Status.STOPPING and record.told_by == "scheduler":
             event = TrialStopped(at, trial, attempt, "scheduler", record.reason)
             record.status = Status.STOPPED
             self._ledger.vacate(record, at, record.reason)

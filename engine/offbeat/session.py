@@ -8,15 +8,18 @@ then it is raised again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import anyio
 
+from offbeat import instructions
 from offbeat.driver import Driver
-from offbeat.errors import InvalidArgument
+from offbeat.errors import InvalidArgument, nearest
+from offbeat.events import Limits
 from offbeat.protocols import LedgerView, Recorded
 
 
@@ -73,6 +76,47 @@ class Session:
     def stop(self, reason: str = "stopped by the application", *, hurry: bool = False) -> None:
         """Begins to end the session; the experiment can be resumed. With `hurry` trials get no grace."""
         self._driver.stop(reason, hurry=hurry)
+
+    async def stop_trial(self, trial: int, why: str = "stopped from outside") -> None:
+        """Ends a trial for good, whatever it is doing; returns when that is in the journal.
+
+        Raises InvalidArgument for a trial that is not there or has ended, and when the session does not run.
+        """
+        await self._driver.instruct(partial(instructions.stop_trial, trial=trial, why=why))
+
+    async def enqueue(self, *configs: Mapping[str, Any], why: str = "") -> None:
+        """Has configurations tried before the scheduler is asked again, in this order; partial ones get defaults.
+
+        Raises InvalidConfig for one that the space does not have; those before it are enqueued.
+        """
+        for config in configs:
+            await self._driver.instruct(partial(instructions.enqueue, config=config, why=why))
+
+    async def change(self, **limits: Any) -> None:
+        """Other limits from here on.
+
+        Args:
+            limits: n_workers, stop_criterion, max_failures, max_retries, approval, as `Tuner` takes them, and
+                asynchronous, wait_for_trials. With fewer workers those that are busy end their trials first.
+
+        Raises InvalidArgument, with the nearest name for one that there is not.
+        """
+        for name in limits:
+            if name not in Limits.__struct_fields__:
+                raise InvalidArgument(f"There is no limit {name!r}. {nearest(name, Limits.__struct_fields__)}")
+        await self._driver.instruct(partial(instructions.change, changes=limits))
+
+    @property
+    def waiting(self) -> list[int]:
+        """Trials that wait for approval, the oldest first."""
+        return [int(trial) for trial in self._driver.conductor.state.held]
+
+    async def approve(self, trial: int, why: str = "") -> None:
+        """Lets a trial start that waits for it; returns when that is in the journal. To refuse it: `stop_trial`.
+
+        Raises InvalidArgument for a trial that does not wait.
+        """
+        await self._driver.instruct(partial(instructions.approve, trial=trial, why=why))
 
     async def wait(self) -> Outcome:
         """Waits for the session's end. Raises what it failed with; cancelled, it stops the session (see the module)."""

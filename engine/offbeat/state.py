@@ -33,6 +33,7 @@ class State:
         ledger, usage, intake: their folds; limits: those in force.
         queue: trials that wait for their next attempt, in the order in which they came to wait.
         failing: attempts that a metric's policy ends as failed, and the report that did it.
+        points: configurations from outside that were not tried yet; held: new trials that wait for approval.
         request: the proposal that was asked for and not answered yet; next_number: of the next one.
         waiting: the scheduler had nothing to propose, and nothing has happened since.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
@@ -50,6 +51,8 @@ class State:
         self.limits = spec.limits
         self.queue: dict[TrialId, None] = {}
         self.failing: dict[TrialId, ev.ReportRejected] = {}
+        self.points: list[dict[str, Any]] = []
+        self.held: dict[TrialId, None] = {}
         self.request: ev.ProposalRequested | None = None
         self.next_number = 0
         self.waiting = False
@@ -71,6 +74,7 @@ class State:
             ev.TrialLost: self._ended,
             ev.ReportRejected: self._rejected,
             ev.LimitsChanged: self._limited,
+            ev.Instructed: self._instructed,
         }
         # By type and not by `match`, which would try one class after the other for each of a million events; the three
         # folds of one type beside each other, for the same reason.
@@ -125,6 +129,18 @@ class State:
             self.filling = False
         else:
             self.queue[event.trial] = None
+            if event.kind == "start":
+                if "enqueued" in event.tags:
+                    self.points.pop(0)
+                if self.limits.approval:
+                    self.held[event.trial] = None
+
+    def _instructed(self, event: ev.Instructed) -> None:
+        if event.what == "enqueue":
+            self.points.append(event.config or {})
+            self.waiting = False
+        elif event.what == "approve":
+            self.held.pop(event.trial, None)
 
     def _started(self, event: ev.TrialStarted | ev.TrialResumed) -> None:
         self.queue.pop(event.trial, None)
@@ -134,6 +150,7 @@ class State:
         trial: TrialId = event.trial
         self.waiting = False
         self.failing.pop(trial, None)
+        self.held.pop(trial, None)
         self.filling = self.filling or not self.ledger.slots
         status = self.ledger[trial].status
         if status is Status.QUEUED or status is Status.INTERRUPTED:
@@ -148,6 +165,8 @@ class State:
     def _limited(self, event: ev.LimitsChanged) -> None:
         self.limits = event.limits
         self.waiting = False
+        if not event.limits.approval:
+            self.held.clear()
         # An open request says what the old limits allowed; another is made.
         self.request = None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Final, NewType
+from typing import TYPE_CHECKING, Any, Final, Literal, NewType, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
     from offbeat.events import (
         Event,
+        Instructed,
         ReportRejected,
         Suggested,
         TrialFailed,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
         TrialStarted,
         TrialStopped,
     )
+
+StoppedBy: TypeAlias = Literal["scheduler", "experiment", "user"]
 
 TrialId = NewType("TrialId", int)
 """Counts trials from 0 in the order of their suggestion."""
@@ -78,6 +81,7 @@ LEGAL_MOVES: Final[Mapping[tuple[Status, str], Status]] = {
     (Status.RUNNING, "interrupted"): Status.INTERRUPTED,
     (Status.STOPPING, "stopped"): Status.STOPPED,
     (Status.PAUSING, "paused"): Status.PAUSED,
+    (Status.PAUSING, "stop"): Status.STOPPING,
     (Status.PAUSING, "stopped"): Status.STOPPED,
     (Status.PAUSED, "suggested"): Status.QUEUED,
     (Status.PAUSED, "stop"): Status.STOPPED,
@@ -106,7 +110,7 @@ class TrialRecord(msgspec.Struct, eq=False):
         last, best: clean metrics of the last counted result, and of the best one by the first objective.
         started_at, ended_at: seconds on the experiment's clock, of the first attempt and of the trial's end, -1 before.
         attempt_at: when the current attempt began, -1 if none is alive.
-        told_at: when the trial was last told to stop or pause; reason: why it is where it is.
+        told_at: when the trial was last told to stop or pause; told_by: "scheduler" or "user"; reason: why it is where it is.
         active: seconds spent in attempts that are over; cost: sum of the attempts' reported `st_worker_cost`.
     """
 
@@ -130,6 +134,7 @@ class TrialRecord(msgspec.Struct, eq=False):
     attempt_at: float = -1.0
     ended_at: float = -1.0
     told_at: float = -1.0
+    told_by: StoppedBy = "scheduler"
     reason: str = ""
     active: float = 0.0
     cost: float = 0.0
@@ -181,6 +186,7 @@ class Ledger:
             ev.TrialFailed: self._failed,
             ev.TrialLost: self._lost,
             ev.ReportRejected: self._rejected,
+            ev.Instructed: self._instructed,
         }
 
     def __getitem__(self, trial: TrialId) -> TrialRecord:
@@ -341,6 +347,13 @@ class Ledger:
             record.attempt_at = -1.0
         record.slot = -1
         record.ended_at = at
+
+    def _instructed(self, event: Instructed) -> None:
+        if event.what == "stop":
+            record = self.trials[event.trial]
+            record.move("stop")
+            record.told_at, record.told_by = event.at, "user"
+            record.reason = event.why
 
     def _rejected(self, event: ReportRejected) -> None:
         record = self.trials[event.trial]

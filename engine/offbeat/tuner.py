@@ -61,6 +61,7 @@ class Tuner:
         max_retries: how often a failed trial is started again before its failure counts.
         asynchronous_scheduling: False: wait until all workers are free, then start a whole batch.
         wait_trial_completion_when_stopping: let running trials end when the criterion is met, instead of ending them.
+        approval: each new trial waits until `Session.approve` lets it start.
         metadata: JSON to keep with the experiment.
         home: folder of experiments instead of `$OFFBEAT_HOME` or `~/offbeat`.
         grace: seconds between asking a trial to end and making it end.
@@ -84,6 +85,7 @@ class Tuner:
         max_retries: int = 0,
         asynchronous_scheduling: bool = True,
         wait_trial_completion_when_stopping: bool = False,
+        approval: bool = False,
         metadata: Mapping[str, Any] | None = None,
         home: str | os.PathLike[str] | None = None,
         grace: float = 10.0,
@@ -106,8 +108,13 @@ class Tuner:
                 max_retries=max_retries,
                 asynchronous=asynchronous_scheduling,
                 wait_for_trials=wait_trial_completion_when_stopping,
+                approval=approval,
             )
         )
+        if approval and trial_backend.time == "simulated":
+            raise InvalidArgument(
+                "approval=True needs a backend in real time: simulated time does not wait for people."
+            )
         self.metadata = checked_metadata(metadata)
         self._clock = clock or SystemClock()
         self.name = homes.checked_name(name) if name is not None else self._default_name()

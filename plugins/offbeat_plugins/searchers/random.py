@@ -73,7 +73,8 @@ class RandomSearcher:
     def observe(self, event: Event, ledger: LedgerView | None = None) -> None:
         """Remembers what was suggested; everything else passes."""
         if type(event) is Suggested and event.kind == "start":
-            self._suggested += 1
+            # What came from outside is none of the searcher's own.
+            self._suggested += "enqueued" not in event.tags
             if event.config is not None:
                 self._seen.add(event.config)
 

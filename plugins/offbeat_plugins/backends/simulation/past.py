@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from offbeat.events import ReportRejected, Suggested, TrialResult, TrialResumed, TrialStarted
+from offbeat.events import Instructed, ReportRejected, Suggested, TrialResult, TrialResumed, TrialStarted
 from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
 from offbeat.trial import TrialId
@@ -76,6 +76,9 @@ class Past:
                 at = event.at if thinking is None else thinking.past(event.at)
                 past.attempts[event.trial] = PastAttempt(event.attempt, base, seq, at)
                 past.points[event.trial] = base
+            elif isinstance(event, Instructed):
+                if event.what == "stop":
+                    past.attempts[event.trial].told = Told(seq)
             elif isinstance(event, Suggested) and event.donor is not None:
                 past._donors[event.trial] = event.donor
         return past

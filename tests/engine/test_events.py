@@ -18,6 +18,7 @@ WIRE = {
     "trial-lost": ["at", "trial", "attempt", "reason"],
     "report-rejected": ["at", "trial", "attempt", "reason", "sample", "count", "seq", "ends_trial"],
     "limits-changed": ["at", "limits"],
+    "instructed": ["at", "what", "trial", "config", "why"],
     "model-fitted": ["at", "number", "model", "state"],
     "plugin-failed": ["at", "group", "name", "where", "error", "traceback"],
     "experiment-closed": ["at", "session", "outcome", "reason"],

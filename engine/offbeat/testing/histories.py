@@ -136,6 +136,7 @@ def event_history(seed: int, trials: int = 12) -> list[ev.Event]:
             ev.PluginFailed(at, "offbeat.reporters", "acme:board", "handle", "OSError: no network"),
             ev.ModelFitted(at, 0, "none", {"weights": [0.5, 1.5]}),
             ev.LimitsChanged(at, limits),
+            ev.Instructed(at, "enqueue", TrialId(-1), scheduler.space.default(), "a hunch"),
         ]
         second = Rehearsal(
             Whimsical(seed), script, journal=events, stop_criterion=criterion, max_retries=1, n_workers=3

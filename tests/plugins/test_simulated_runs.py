@@ -412,7 +412,7 @@ def test_sim(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: py
     argv = ("--blackbox", "digits", "--scheduler", "asha", "--workers", "4", "--max-wallclock-time", "3600")
     text = said(capsys, *argv, "--faults", "spot-5%")
     assert "val_error" in text
-    assert "Best:  --batch_size" in text
+    assert "Best:  --learning_rate" in text
     first = json.loads(said(capsys, *argv, "--seeds", "3", "--json"))
     assert [row["seed"] for row in first["experiments"]] == [0, 1, 2]
     assert first["mean"]["best"] == pytest.approx(sum(row["best"] for row in first["experiments"]) / 3)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from math import isfinite
-from typing import Any, Final, NamedTuple, TypeAlias, overload
+from typing import Final, NamedTuple, TypeAlias, overload
 
 from offbeat.clock import SystemClock
 from offbeat.errors import InvalidArgument, OffbeatError, nearest

@@ -5,6 +5,7 @@ is a bare heap loop that does random search or stopping ASHA by hand and keeps e
 journal, no plugin. offbeat runs the whole engine, journal included. CPU seconds, on one core, in turn in one run.
 Goals: ASHA at least 0.6 of the floor, random search 0.4; from 10k to 1M results at most 110 times the time, under 1 GB;
 600 s epochs as fast as 30 s ones (1.05); one-epoch trials 30k/s; two processes at least 1.6 times one.
+With `--peer PYTHON` also Syne Tune 0.13 and offbeat in turn, both with as few results as it can do in some seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import machine, pin, say, scratch
+from measure import machine, paired, pin, say, scratch
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat.backend import SimulatedBackend
@@ -134,9 +135,31 @@ def fresh(*arguments: Any) -> dict[str, float]:
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[-1]))
 
 
+def beside_peer(python: str, runs: int, results: int = 3_000) -> None:
+    """Syne Tune and offbeat in turn, the same number of results each."""
+    for method in ("random", "asha"):
+        command = [python, str(Path(__file__).parent / "peers" / "synetune_simulation.py"), method, "4", str(results)]
+
+        def peer(command: list[str] = command) -> float:
+            done = subprocess.run(command, check=True, capture_output=True)
+            return float(json.loads(done.stdout.splitlines()[-1])["results_per_s"])
+
+        def ours(method: str = method) -> float:
+            return results / offbeat(method, 4, results, 100, 30.0, "batch")
+
+        ours_per_s, peer_per_s, ratio = paired(ours, peer, runs)
+        say(
+            peer="syne-tune 0.13", method=method, workers=4, results=results, results_per_s=ours_per_s,
+            peer_per_s=peer_per_s, times_faster=ratio,
+        )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument(
+        "--peer", metavar="PYTHON", help="interpreter with syne-tune 0.13, see peers/synetune_simulation.py"
+    )
     parser.add_argument("--large", action="store_true", help="also 1,000,000 results, one-epoch trials, two processes")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     a = parser.parse_args()
@@ -164,6 +187,8 @@ def main() -> None:
             floor_per_s=10 * n / statistics.median(theirs for _, theirs in pairs),
             share_of_floor=statistics.median(theirs / ours for ours, theirs in pairs),
         )  # fmt: skip
+    if a.peer:
+        beside_peer(a.peer, min(3, a.runs))
     if a.large:
         slow = [offbeat("asha", 4, 10 * n, 100, 600.0, "batch") for _ in range(a.runs)]
         fast = [offbeat("asha", 4, 10 * n, 100, 30.0, "batch") for _ in range(a.runs)]

@@ -47,25 +47,24 @@ class Asking:
 
     def fill(self) -> None:
         """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
+        conductor, elapsed, watchdog = self._conductor, self._elapsed, self._watchdog
         # The clock is read for each: a proposal takes its time, and events never go back behind it.
-        while self._request is None and (request := self._conductor.next_request(self._elapsed())) is not None:
-            self._ask(request)
-
-    def _ask(self, request: ProposalRequest) -> None:
-        scheduler = self._conductor.scheduler
-        self._watchdog.where = self._where
-        try:
-            answer = scheduler.propose(request, self._conductor.ledger)
-        except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
-            self._answered(request, Raised(error))
-            return
-        finally:
-            self._watchdog.where = ""
-        if type(answer) is not Start and inspect.isawaitable(answer):
-            self._request, self._answer = request, answer
-            self._wanted.set()
-        else:
-            self._answered(request, answer)
+        while self._request is None and (request := conductor.next_request(elapsed())) is not None:
+            watchdog.where = self._where
+            try:
+                answer = conductor.scheduler.propose(request, conductor.ledger)
+            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+                self._answered(request, Raised(error))
+                continue
+            finally:
+                watchdog.where = ""
+            if type(answer) is Start:
+                conductor.proposed(request, answer, elapsed())
+            elif inspect.isawaitable(answer):
+                self._request, self._answer = request, answer
+                self._wanted.set()
+            else:
+                self._answered(request, answer)
 
     def _answered(self, request: ProposalRequest, answer: Any) -> None:
         self._request = None

@@ -13,10 +13,11 @@ from typing import Any, Final, Literal
 
 from offbeat import events as ev
 from offbeat.contained import told
-from offbeat.decisions import Decision, Proposal
+from offbeat.decisions import Decision, Proposal, Start
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
 from offbeat.intake import Refusal, plain, short
 from offbeat.limits import LimitWatch
+from offbeat.plain import Plain
 from offbeat.protocols import Attempt, ProposalRequest
 from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
 from offbeat.state import State
@@ -45,15 +46,22 @@ class Conductor:
         state: folded up to the journal's end.
         stopper: when to end; None: when there is nothing left to try.
         delete_checkpoints: whether those of trials that were stopped or failed for good are to be deleted.
+        suspends: whether an interruption leaves attempts alive, for the next session's backend to take up where they are.
 
     Attributes:
         events, commands: what the turn produced; the driver empties both.
+        plain: what is done where nothing is out of the ordinary.
+        cut: attempts were told to end, and what they report from now on comes too late.
+        early: reports that wait for one before them; draining: no new trials; asked: a proposal is on its way;
+            proposal_errors: how many failed in a row.
         limits: says until when, on the experiment's clock, `tick` has to be called.
         closing: (outcome, reason) once the end has begun; closed: the last event was produced.
         error: what the session failed with.
     """
 
-    def __init__(self, state: State, stopper: Stopper | None, *, delete_checkpoints: bool = False) -> None:
+    def __init__(
+        self, state: State, stopper: Stopper | None, *, delete_checkpoints: bool = False, suspends: bool = False
+    ) -> None:
         self.state = state
         self.ledger = state.ledger
         self.scheduler = state.scheduler
@@ -65,20 +73,17 @@ class Conductor:
         self.closed = False
         self.error: OffbeatError | None = None
         self._objective = state.scheduler.objective
-        self._asked = False
-        self._draining = False
+        self.asked = False
+        self.draining = False
         self._drained_by = ""
-        self._cut = False
+        self.cut = False
         self.delete_checkpoints = delete_checkpoints
+        self._suspends = suspends
         self._watched_seen = False
-        self._proposal_errors = 0
-        self._early: dict[TrialId, dict[int, Reported]] = {}
+        self.proposal_errors = 0
+        self.early: dict[TrialId, dict[int, Reported]] = {}
         self._shows_results = ev.TrialResult in state.observed
-        first, *others = self._objective.metrics
-        self._first, self._minimise = first.name, first.mode == "min"
-        self._resource_attr = self._objective.resource_attr or ""
-        #: Results are more than a value at a level.
-        self._special = bool(others or state.usage.metrics or any(m.nonfinite == "worst" for m in (first, *others)))
+        self.plain = Plain(self)
 
     def _record(self, event: ev.Event) -> None:
         """A new event: applied, handed to the driver, and shown to the scheduler."""
@@ -87,15 +92,16 @@ class Conductor:
         state.apply(event)
         self.events.append(event)
         if type(event) in state.observed:
-            self._observe(event)
+            self.observe(event)
 
-    def _observe(self, event: ev.Event) -> Sequence[Decision]:
+    def observe(self, event: ev.Event) -> Sequence[Decision]:
+        """Shows the scheduler an event; what it answers, checked. What it raises ends the session."""
         try:
             decisions = self.scheduler.observe(event, self.ledger)
             if decisions:
                 check_decisions(event, decisions, self.ledger)
         except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
-            self._scheduler_failed(event.at, f"observe({ev.wire_name(event)})", error)
+            self.scheduler_failed(event.at, f"observe({ev.wire_name(event)})", error)
             return ()
         return decisions or ()
 
@@ -133,12 +139,17 @@ class Conductor:
                 self._over(record, at, "lost", "the engine ended while it ran", "")
 
     def close(self, at: float, outcome: SessionOutcome, reason: str, *, cut: bool = True) -> None:
-        """Begins the end of the session: no new attempts; `cut` also ends those that run (they can be resumed)."""
+        """Begins the end of the session: no new attempts; `cut` also ends those that run (they can be resumed).
+
+        Where the backend suspends them, an interruption ends the session there and then.
+        """
         if self.closing is None:
             self.closing = (outcome, reason)
             self.limits.until = inf
-        if cut and not self._cut:
-            self._cut = True
+        if cut and outcome == "interrupted" and self._suspends and not self.cut:
+            self._record_end(at)
+        elif cut and not self.cut:
+            self.cut = True
             for trial in list(self.ledger.slots.values()):
                 record = self.ledger[trial]
                 if record.status is _RUNNING:
@@ -146,7 +157,9 @@ class Conductor:
         self._finish_if_idle(at)
 
     def abandon(self, at: float, reason: str) -> None:
-        """Whatever still counts as alive is not: the backend was closed."""
+        """Whatever still counts as alive is not: the backend was closed. Not so after the end of a suspended session."""
+        if self.closed:
+            return
         for trial in list(self.ledger.slots.values()):
             self._over(self.ledger[trial], at, "lost", reason, "")
         self._finish_if_idle(at)
@@ -163,13 +176,18 @@ class Conductor:
 
     def _finish_if_idle(self, at: float) -> None:
         if self.closing is not None and not self.closed and not self.ledger.slots:
-            self.closed = True
-            self._record(ev.ExperimentClosed(at, self.state.session, *self.closing))
+            self._record_end(at)
 
-    def _scheduler_failed(self, at: float, where: str, error: BaseException) -> None:
+    def _record_end(self, at: float) -> None:
+        assert self.closing is not None
+        self.closed = True
+        self._record(ev.ExperimentClosed(at, self.state.session, *self.closing))
+
+    def scheduler_failed(self, at: float, where: str, error: BaseException) -> None:
+        """The scheduler raised: the session ends, but for a proposal that can be asked for again."""
         name = self.state.spec.scheduler.name
         text = self._noted(at, "offbeat.schedulers", name, where, error)
-        if not where.startswith("propose") or self._proposal_errors >= MAX_PROPOSAL_ERRORS:
+        if not where.startswith("propose") or self.proposal_errors >= MAX_PROPOSAL_ERRORS:
             self.fail(at, PluginFailed("scheduler", name, where, text))
 
     def _stopper_failed(self, at: float, where: str, error: BaseException) -> None:
@@ -187,16 +205,18 @@ class Conductor:
     def signal(self, signal: Signal, at: float) -> None:
         """Takes in one signal of the backend."""
         if type(signal) is Reported:
-            if not (signal.plain and self._plain_result(signal, at)):
+            if not (signal.plain and self.plain.result(signal, at)):
                 self._reported(signal, at)
         elif type(signal) is Ended:
+            if self.plain.end(signal, at):
+                return
             record = self.ledger.trials.get(signal.trial)
             if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
-                if self._early:
+                if self.early:
                     self._without_stragglers(record, at)
                 self._over(record, at, signal.how, signal.reason, signal.detail)
                 self._finish_if_idle(at)
-                self._check_limits(at)
+                self.check_limits(at)
         elif type(signal) is Garbled:
             if signal.trial in self.ledger.trials:
                 reason, sample, count = signal.reason, signal.sample, signal.count
@@ -204,63 +224,6 @@ class Conductor:
         elif type(signal) is BackendBroken:
             self.fail(at, BackendFailed(signal.reason))
             self.abandon(at, signal.reason)
-
-    def _plain_result(self, signal: Reported, at: float) -> bool:
-        """What `_in_order` does for a result of which nothing is out of the ordinary; False, and nothing done, else.
-
-        Written out, without a call that can be spared: simulations come here for every single result.
-        """
-        state, trial = self.state, signal.trial
-        record = self.ledger.trials.get(trial)
-        if (
-            record is None
-            or signal.seq != record.next_seq
-            or record.status is not _RUNNING
-            or signal.attempt != record.attempt
-            or self._cut
-            or state.failing
-            or self._early
-        ):
-            return False
-        metrics = signal.metrics
-        level, value = metrics.get(self._resource_attr), metrics.get(self._first)
-        if (
-            type(level) is not int
-            or level <= record.resource
-            or (type(value) is not float and type(value) is not int)
-            or "st_worker_cost" in metrics
-            or self._special
-        ):
-            return False
-        attempt, seq = signal.attempt, signal.seq
-        event = ev.TrialResult(at, trial, attempt, seq, level, metrics)
-        state.count += 1
-        state.waiting = False
-        record.next_seq = seq + 1
-        record.reports += 1
-        record.resource = level
-        record.last = metrics
-        best = record.best
-        if best is None or (value < best[self._first] if self._minimise else value > best[self._first]):
-            record.best = metrics
-        events = self.events
-        place = len(events)
-        events.append(event)
-        if self._shows_results:
-            # See `_in_order`.
-            decisions = self._observe(ev.TrialResult(at, trial, attempt, seq, level, metrics.copy()))
-            if decisions:
-                self._decide(event, decisions, place)
-        usage = state.usage
-        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-            usage.elapsed = at
-        usage.results += 1
-        limits = self.limits
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            self._check_limits(at)
-        return True
 
     def _reported(self, signal: Reported, at: float) -> None:
         record = self.ledger.trials.get(signal.trial)
@@ -270,26 +233,26 @@ class Conductor:
             self._uncounted(record.id, signal, at, "late")
         elif signal.seq == record.next_seq:
             self._in_order(record, signal, at)
-            if self._early:
-                early = self._early.get(record.id)
+            if self.early:
+                early = self.early.get(record.id)
                 while early and (following := early.pop(record.next_seq, None)) is not None:
                     self._in_order(record, following, at)
         elif signal.seq > record.next_seq and record.status.occupies_slot:
             # A straggler is waited for, so that the scheduler sees each trial's reports in order.
-            early = self._early.setdefault(record.id, {})
+            early = self.early.setdefault(record.id, {})
             early.setdefault(signal.seq, signal)
             if len(early) > EARLY:
                 self._without_stragglers(record, at)
 
     def _without_stragglers(self, record: TrialRecord, at: float) -> None:
         """Reports that never came are not waited for any longer."""
-        for _, early in sorted(self._early.pop(record.id, {}).items()):
+        for _, early in sorted(self.early.pop(record.id, {}).items()):
             if early.seq >= record.next_seq:
                 self._in_order(record, early, at)
 
     def _in_order(self, record: TrialRecord, signal: Reported, at: float) -> None:
         """The next report of an attempt."""
-        if record.status is not _RUNNING or self._cut or record.id in self.state.failing:
+        if record.status is not _RUNNING or self.cut or record.id in self.state.failing:
             self._uncounted(record.id, signal, at, "late")
             return
         state = self.state
@@ -317,13 +280,13 @@ class Conductor:
         if self._shows_results:
             # The scheduler gets metrics of its own: what it did to ours would go into the journal.
             shown = ev.TrialResult(at, trial, attempt, seq, resource, dict(metrics), "continue", "", (), raw)
-            decisions = self._observe(shown)
+            decisions = self.observe(shown)
             if decisions:
-                self._decide(event, decisions, place)
+                self.decide(event, decisions, place)
         state.usage.apply(event)
-        self._check_limits(at)
+        self.check_limits(at)
 
-    def _decide(self, event: ev.TrialResult, decisions: Sequence[Decision], place: int) -> None:
+    def decide(self, event: ev.TrialResult, decisions: Sequence[Decision], place: int) -> None:
         """What the scheduler answered to a result goes into its record, and to the backend."""
         event, commands = decided(event, decisions, self.ledger)
         self.events[place] = event
@@ -342,7 +305,7 @@ class Conductor:
         self.ledger.count(event)
         self.state.usage.apply(event)
         self.events.append(event)
-        self._check_limits(at)
+        self.check_limits(at)
 
     def _refused(self, record: TrialRecord, signal: Reported, refusal: Refusal, at: float) -> None:
         sample = short(plain(signal.metrics))
@@ -409,7 +372,8 @@ class Conductor:
         if self.closing is None:
             self._judge(self.limits.asked, at)
 
-    def _check_limits(self, at: float) -> None:
+    def check_limits(self, at: float) -> None:
+        """After a step: ends the session, or holds new trials back, if the criterion says so."""
         if self.closing is None:
             self._judge(self.limits.verdict, at)
 
@@ -428,7 +392,7 @@ class Conductor:
         if verdict is Verdict.END:
             self.close(at, "done", reason, cut=not self.state.limits.wait_for_trials)
         else:
-            self._draining, self._drained_by = verdict is Verdict.NO_NEW_TRIALS, reason
+            self.draining, self._drained_by = verdict is Verdict.NO_NEW_TRIALS, reason
 
     # --- free slots
 
@@ -445,44 +409,46 @@ class Conductor:
             if state.queue and (queued := self._queued()) is not None:
                 self._start(queued, at)
                 continue
-            if self._asked:
+            if self.asked:
                 return None
             if state.request is None:
-                if state.waiting or (self._draining and not self.ledger.paused):
+                if state.waiting or (self.draining and not self.ledger.paused):
                     if not slots:
                         self.close(at, "done", self._nothing_left(), cut=False)
                     return None
                 slot, prefix = self.ledger.free_slot(), state.count
-                self._record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self._draining))
+                self._record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self.draining))
             request = state.request
             if request is None:
                 return None
-            self._asked = True
+            self.asked = True
             return ProposalRequest(request.number, request.slot, state.spec.seed, request.may_start)
         return None
 
     def proposed(self, request: ProposalRequest, proposal: Proposal | None, at: float) -> None:
         """The scheduler's answer; a wrong one counts as a failed proposal."""
+        if type(proposal) is Start and self.plain.start(request, proposal, at):
+            return
         try:
             event = suggested(request, proposal, at, self.ledger, self.scheduler.space)
         except Exception as error:  # an answer can be wrong in any way
             self.proposal_failed(request, error, at)
             return
-        self._asked = False
-        self._proposal_errors = 0
+        self.asked = False
+        self.proposal_errors = 0
         self._record(event)
 
     def proposal_failed(self, request: ProposalRequest, error: BaseException, at: float) -> None:
         """The scheduler raised, hung or answered nonsense; the same request will be made again."""
-        self._asked = False
-        self._proposal_errors += 1
-        self._scheduler_failed(at, f"propose(number={request.number})", error)
+        self.asked = False
+        self.proposal_errors += 1
+        self.scheduler_failed(at, f"propose(number={request.number})", error)
 
     def _queued(self) -> TrialRecord | None:
         """The trial that has waited longest for an attempt; one that was never started may not be, once draining."""
         for trial in self.state.queue:
             record = self.ledger[trial]
-            if record.attempt >= 0 or not self._draining:
+            if record.attempt >= 0 or not self.draining:
                 return record
         return None
 
@@ -494,10 +460,10 @@ class Conductor:
         # A scheduler that failed on this event has ended the session: its stop comes after the start.
         start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
         self.commands.insert(place, start)
-        self._check_limits(at)
+        self.check_limits(at)
 
     def _nothing_left(self) -> str:
-        if self._draining:
+        if self.draining:
             return self._drained_by
         paused = len(self.ledger.paused)
         rest = f"; {paused} trials stay paused" if paused else ""

@@ -94,9 +94,9 @@ def _from_json(value: Any) -> Any:
         if set(value) == {"$plain"}:
             return {name: _from_json(item) for name, item in value["$plain"].items()}
         if set(value) == {"$domain"}:
-            from offbeat.space import domain_from_json
+            from offbeat.space import entry_from_json
 
-            return domain_from_json(value["$domain"])
+            return entry_from_json(value["$domain"])
         if set(value) == {"$space"}:
             from offbeat.space import Space
 

@@ -49,6 +49,9 @@ class ComponentDescription(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+ASK_TELL: Final = "ask-tell"
+"""Stands for the backend in experiments whose trials are executed by whoever asks for them."""
+
 ANY_NUMBER: Final = 2**31 - 1
 """Workers of an experiment that limits them to no number."""
 
@@ -69,6 +72,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 0
     asynchronous: bool = True
     wait_for_trials: bool = False
+
+    @property
+    def workers(self) -> str:
+        """The number of workers in words."""
+        return "any number of workers" if self.n_workers == ANY_NUMBER else f"{self.n_workers} workers"
 
 
 class MetricSpec(msgspec.Struct, frozen=True):

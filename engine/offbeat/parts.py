@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -88,13 +88,9 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         raise InvalidArgument(f"metadata has to be JSON: {error}") from None
 
 
-ASK_TELL: Final = "ask-tell"
-"""Stands for the backend in experiments whose trials are executed by whoever asks for them."""
-
-
 def rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
     """A component as a journal describes it. Raises InvalidArgument that names the argument to pass it by."""
-    if description.group == "offbeat.backends" and description.name == ASK_TELL:
+    if description.group == "offbeat.backends" and description.name == ev.ASK_TELL:
         raise InvalidArgument(
             "The trials of this experiment are executed by whoever asks for them, not by a backend: go on with "
             "offbeat.AskTell(experiment=...)."

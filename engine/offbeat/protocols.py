@@ -30,7 +30,7 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.exporters",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
 
@@ -152,7 +152,8 @@ class Scheduler(Protocol):
     """Decides what to try, what to stop and what to resume. Entry-point group: `offbeat.schedulers`.
 
     State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and
-    changes nothing. Randomness comes from the request alone.
+    changes nothing. Randomness comes from the request alone. It may have an attribute `observes`, the types of the events
+    that it wants to be shown; without one it is shown all that concern trials.
     """
 
     @property
@@ -184,7 +185,7 @@ class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
     Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in
-    `observe` only.
+    `observe` only. It may have an attribute `observes` as a scheduler may.
     """
 
     def observe(self, event: Event, ledger: LedgerView) -> None:
@@ -282,6 +283,9 @@ class Backend(Protocol):
     Attributes:
         time: "real", or "simulated" if signals carry their own time.
 
+    With `suspends = True` an interruption leaves attempts as they are: closing the session ends nothing, and `adopt` of the
+    next one takes each up exactly where it was.
+
     One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """
 
@@ -299,6 +303,7 @@ class Blackbox(Protocol):
 
     Entry-point group: `offbeat.blackboxes`; the entry point is a callable with one optional argument, the name of the data
     set, that answers the blackbox and raises InvalidArgument with the nearest name for one that it does not know.
+    Group `offbeat.blackbox_types`: classes that make one of their own arguments.
 
     Attributes:
         space: configurations that it answers for.

@@ -240,7 +240,11 @@ class Ledger:
         record.ended_at = -1.0
         if record.started_at < 0:
             record.started_at = at
-        self.slots[slot] = record.id
+        self.occupy(slot, record.id)
+
+    def occupy(self, slot: int, trial: TrialId) -> None:
+        """A worker has something to do."""
+        self.slots[slot] = trial
         while self._unused <= slot:
             heappush(self._freed, self._unused)
             self._unused += 1
@@ -299,31 +303,31 @@ class Ledger:
         record = self.trials[event.trial]
         cut_off = event.by == "experiment" and record.status is Status.RUNNING
         record.move("interrupted" if cut_off else "stopped")
-        self._end(record, event.at, event.why or record.reason)
+        self.vacate(record, event.at, event.why or record.reason)
 
     def _paused(self, event: TrialPaused) -> None:
         record = self.trials[event.trial]
         record.move("paused")
         self.paused.add(record.id)
-        self._end(record, event.at, record.reason)
+        self.vacate(record, event.at, record.reason)
 
     def _finished(self, event: TrialFinished) -> None:
         record = self.trials[event.trial]
         record.move("finished")
-        self._end(record, event.at, "ran to its end")
+        self.vacate(record, event.at, "ran to its end")
 
     def _failed(self, event: TrialFailed) -> None:
         record = self.trials[event.trial]
         record.move("retry" if event.retry else "failed")
         record.failures += 1
-        self._end(record, event.at, event.reason)
+        self.vacate(record, event.at, event.reason)
 
     def _lost(self, event: TrialLost) -> None:
         record = self.trials[event.trial]
         record.move("lost")
-        self._end(record, event.at, event.reason)
+        self.vacate(record, event.at, event.reason)
 
-    def _end(self, record: TrialRecord, at: float, reason: str) -> None:
+    def vacate(self, record: TrialRecord, at: float, reason: str) -> None:
         """The attempt is over, if there was one: a queued trial can be stopped too."""
         record.reason = reason
         slot = record.slot

@@ -289,7 +289,8 @@ class Tuner:
 
     def _conductor(self, state: State) -> Conductor:
         delete_checkpoints = bool(getattr(self.trial_backend, "delete_checkpoints", False))
-        return Conductor(state, self.stopper, delete_checkpoints=delete_checkpoints)
+        suspends = bool(getattr(self.trial_backend, "suspends", False))
+        return Conductor(state, self.stopper, delete_checkpoints=delete_checkpoints, suspends=suspends)
 
     def _open_resumed(self) -> tuple[Journal, Conductor, ev.Limits | None, float]:
         found = reopened(

@@ -130,7 +130,7 @@ class Console:
         self._head_is_due = False
         spec = self._spec
         self._print(
-            f"{spec.name}: {spec.scheduler.name} on {spec.backend.name}, {self._limits.n_workers} workers, "
+            f"{spec.name}: {spec.scheduler.name} on {spec.backend.name}, {self._limits.workers}, "
             f"{'minimising' if spec.metrics[0].mode == 'min' else 'maximising'} {self._metric}"
         )
 

@@ -74,7 +74,7 @@ class LiveTable:
         elapsed = progress.elapsed if self._outcome else max(progress.elapsed, self._experiment.elapsed)
         line = Table.grid(padding=(0, 2))
         name = Text.assemble(
-            (spec.name, "bold cyan"), f"  {spec.scheduler.name} on {spec.backend.name}, {self.limits.n_workers} workers"
+            (spec.name, "bold cyan"), f"  {spec.scheduler.name} on {spec.backend.name}, {self.limits.workers}"
         )
         if bound is None:
             line.add_row(name, f"{elapsed:.1f} s")
@@ -110,13 +110,15 @@ class LiveTable:
 
     def _running(self) -> RenderableType:
         spec, constants = self._spec, self._constants()
-        names = [name for name in self.progress.running[0].config if name not in constants]
+        running = self.progress.running[:MOST_ROWS]
+        # Conditional hyperparameters are in some configurations only.
+        names = dict.fromkeys(name for row in running for name in row.config if name not in constants)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for head in ("trial", spec.resource_attr or "reports", spec.metrics[0].name):
             table.add_column(head, justify="right", no_wrap=True)
         for name in names:
             table.add_column(name, justify="right", style="dim", overflow="ellipsis", no_wrap=True)
-        for row in self.progress.running[:MOST_ROWS]:
+        for row in running:
             until = f"/{row.until}" if row.until else ""
             table.add_row(
                 str(row.trial),

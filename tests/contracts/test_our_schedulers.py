@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from offbeat.optimizer.baselines import ASHA, MedianStoppingRule, RandomSearch
+from offbeat.config_space import choice, randint, require, uniform, when
+from offbeat.optimizer.baselines import ASHA, GridSearch, MedianStoppingRule, RandomSearch
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
 
@@ -19,6 +20,39 @@ class TestRandomSearchOverSeveralMetrics(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return RandomSearch(**arguments, resource_attr="epoch")
+
+
+class TestGridSearch(SchedulerContract):
+    def make(self, **arguments: Any) -> Scheduler:
+        return GridSearch(**arguments)
+
+
+class TestGridSearchInOrder(SchedulerContract):
+    config_space = {  # noqa: RUF012 - as every setting of a suite
+        "kind": choice(["a", "b", "c"]),
+        "width": when(randint(1, 9), "kind == 'b'"),
+        "rate": uniform(0, 1),
+        "rule": require("width * rate < 5"),
+    }
+    small_space = {"on": choice([True, False]), "x": when(randint(1, 3), "on")}  # noqa: RUF012
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return GridSearch(**arguments, shuffle_config=False, num_samples=3)
+
+
+class TestRandomSearchOverConditions(SchedulerContract):
+    config_space = TestGridSearchInOrder.config_space
+    small_space = TestGridSearchInOrder.small_space
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return RandomSearch(**arguments)
+
+
+class TestAshaOverConditions(TestRandomSearchOverConditions):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return ASHA(**arguments, resource_attr="epoch", max_t=9)
 
 
 class TestAshaStopping(SchedulerContract):

@@ -17,6 +17,7 @@ from offbeat import AskTell, Stop, StoppingCriterion, Tuner
 from offbeat import events as ev
 from offbeat.asktell import AllOut, AskedTrial, StudyClosed, TrialNotOut
 from offbeat.cli import main
+from offbeat.clock import ManualClock
 from offbeat.config_space import choice, loguniform, uniform
 from offbeat.errors import (
     ExperimentLocked,
@@ -230,6 +231,35 @@ def test_a_criterion_recalls_what_is_out() -> None:
     assert [record.status.value for record in study.ledger] == ["interrupted", "finished", "interrupted"]
 
 
+def test_a_criterion_by_time_holds_whoever_comes_first() -> None:
+    for asks in (True, False):
+        clock = ManualClock()
+        study = AskTell(random_search(), stop_criterion=StoppingCriterion(max_wallclock_time=10), clock=clock)
+        trial = study.ask()
+        clock.advance(9)
+        assert study.tell(trial, epoch=1, loss=1.0) == "continue"
+        clock.advance(2)
+        assert not asks or study.ask() is None
+        assert study.tell(trial, epoch=2, loss=1.0) == "stop"
+        assert study.done
+
+
+def test_a_trial_that_the_criterion_would_recall_at_once_is_not_handed_out(lab: Any) -> None:
+    """The time is over while the scheduler thinks: what it proposes is started, if at all, and given back."""
+    clock = ManualClock()
+
+    def propose(request: Any, ledger: Any) -> Any:
+        from offbeat import Start
+
+        clock.advance(11)
+        return Start(config={"rate": 0.5})
+
+    study = AskTell(lab.Toy(propose=propose), stop_criterion=StoppingCriterion(max_wallclock_time=10), clock=clock)
+    assert study.ask() is None
+    assert study.done
+    assert study.out == []
+
+
 def test_no_more_are_out_than_may_be() -> None:
     study = AskTell(random_search(), n_workers=2)
     study.ask(), study.ask()
@@ -428,6 +458,10 @@ def test_after_the_end_there_is_nothing_but_what_can_be_read(lab: Any) -> None:
     ("arguments", "fragment"),
     [
         ({}, "Give a scheduler, or the experiment whose scheduler is to go on."),
+        (
+            {"scheduler": "study"},
+            "scheduler='study': give the scheduler as an object first; experiment='study' alone goes on",
+        ),
         ({"scheduler": RandomSearch}, "is a class; pass an object: RandomSearch(...)"),
         ({"n_workers": 0}, "n_workers=0: give a whole number from 1 up."),
         ({"max_retries": -1}, "max_retries=-1"),
@@ -758,6 +792,10 @@ def test_the_command_line_shows_it(lab: Any, capsys: pytest.CaptureFixture[str])
         for loss in (0.5, 0.75):
             study.complete(study.ask(), epoch=1, loss=loss)
         study.ask()
+        crash = crashed(lab.home, "study", 0)
+    for command in ("show", "status"):
+        assert main([command, "study", "--home", str(crash)]) == 0
+        assert "go on with: offbeat.AskTell(experiment='study')" in capsys.readouterr().out
     for command in (["show", "study"], ["best", "study"], ["ls"], ["explain", "study", "1"], ["status", "study"]):
         assert main([*command, "--home", str(lab.home)]) == 0, command
     shown = capsys.readouterr().out

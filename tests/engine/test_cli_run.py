@@ -17,7 +17,8 @@ import pytest
 
 from offbeat.cli import main
 from offbeat.cli.experiment_file import EXPERIMENT_KEYS, SCHEMA, SECTIONS
-from offbeat.cli.run import LIMITS, space_entry
+from offbeat.cli.run import LIMITS
+from offbeat.cli.space_option import space_entry
 from offbeat.errors import InvalidSpace
 
 TRAIN = """
@@ -257,6 +258,16 @@ def test_wrong_file_is_one_sentence_that_says_what_to_do(
         (["train.py", "--metric", "loss", "--space", "x=uniform(0, one)"], "double quotes"),
         (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1, 2)"], "takes lower, upper"),
         (["train.py", "--metric", "loss", "--space", "x=uniform(1, 0)"], "x"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1"], "double quotes"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0 1)"], "double quotes"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1) wenn y > 1"], "when optimizer == 'sgd'"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1) when"], "when optimizer == 'sgd'"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1) when x ="], "write == to compare"),
+        (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1) when y > 1"], "has no 'y'"),
+        (["train.py", "--metric", "loss", "--space", "x=require(x > 1)"], "double quotes"),
+        (["train.py", "--metric", "loss", "--space", 'x=require("a", "b")'], "one expression in quotes"),
+        (["train.py", "--metric", "loss", "--space", "x=reqire(1)"], "Did you mean 'require'?"),
+        (["train.py", "--metric", "loss", "--space", "x=optional(unifrom(0, 1))"], "Did you mean 'uniform'?"),
         (["train.py", "--metric", "loss", "--space", "x"], "NAME=DOMAIN"),
         (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1)", "--option", "grace_period"], "KEY=VALUE"),
         (["train.py", "--metric", "loss", "--space", "x=uniform(0, 1)", "--option", "grace=1"], "unknown"),
@@ -274,6 +285,17 @@ def test_spaces_from_text_and_files(place: Path) -> None:
     assert space_entry("epochs=27") == {"epochs": 27}
     assert space_entry("flag=true") == {"flag": True}
     assert space_entry("path=a=b") == {"path": "a=b"}
+    assert space_entry("x=uniform(0, upper=1)") == {"x": uniform}
+    assert space_entry("x=uniform(0, 1) when y == 'a' and (z > 1)") == {
+        "x": {**uniform, "when": "y == 'a' and (z > 1)"}
+    }
+    assert space_entry("c=optional(uniform(0, 1), none=0.1)") == {
+        "c": {"domain": "optional", "of": uniform, "none": 0.1}
+    }
+    assert space_entry("s=choice([[1, -2.5], [null, true]])") == {
+        "s": {"domain": "choice", "values": [[1, -2.5], [None, True]]}
+    }
+    assert space_entry('fit=require("x * 2 <= 3")') == {"fit": {"require": "x * 2 <= 3"}}
     (place / "space.json").write_text(json.dumps({"x": uniform}), encoding="utf-8")
     assert space_entry("space.json") == {"x": uniform}
     assert set(space_entry("experiment.toml")) == {"x", "width"}
@@ -381,8 +403,10 @@ def test_schema_says_what_the_reader_takes(offbeat: Answer) -> None:
     assert set(parts["experiment"]["properties"]) == {*EXPERIMENT_KEYS, "seed"}
     assert set(parts["stop"]["properties"]) == {"plugin", *signature(StoppingCriterion).parameters}
     assert set(LIMITS) <= set(signature(StoppingCriterion).parameters)
-    domain = parts["space"]["additionalProperties"]["anyOf"][1]
-    assert set(domain["properties"]["domain"]["enum"]) == set(CONSTRUCTORS)
+    domain = schema["$defs"]["domain"]["properties"]
+    assert set(domain["domain"]["enum"]) == set(CONSTRUCTORS)
+    taken = {name for make in CONSTRUCTORS.values() for name in signature(make).parameters}
+    assert set(domain) - taken == {"domain", "when"}
     assert json.loads(offbeat("run", "--schema")) == schema
 
 

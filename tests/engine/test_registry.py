@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from offbeat import registry
+from offbeat.blackbox import load_blackbox
 from offbeat.errors import AmbiguousPlugin, BrokenPlugin, InvalidArgument, MissingExtra, UnknownPlugin
 
 Install = Callable[..., None]
@@ -196,3 +197,61 @@ def test_a_distribution_that_is_there_twice_counts_once(install: Install) -> Non
     install("acme", {"twice": "acme_good:Good"}, acme_good=GOOD)
     assert [info.name for info in registry.available("schedulers")].count("twice") == 1
     assert registry.load("schedulers", "twice").__name__ == "Good"
+
+
+# --- blackboxes by name
+
+
+def test_a_blackbox_by_name() -> None:
+    from offbeat.backend import SimulatedBackend
+
+    found = load_blackbox("digits")
+    assert found.objectives["val_error"] == "min"
+    assert load_blackbox("offbeat:digits", "digits") is found
+    assert SimulatedBackend("digits").blackbox is found
+
+
+def test_an_unknown_blackbox_or_data_set_gets_the_nearest() -> None:
+    with pytest.raises(UnknownPlugin, match="Did you mean 'digits'"):
+        load_blackbox("digit")
+    with pytest.raises(InvalidArgument, match=r"no data set 'digts'.*Did you mean 'digits'"):
+        load_blackbox("digits", "digts")
+    with pytest.raises(InvalidArgument, match="dataset=31"):
+        load_blackbox("digits", 31)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="name=None"):
+        load_blackbox(None)  # type: ignore[arg-type]
+
+
+TABLE = """
+from offbeat.blackbox import FunctionBlackbox
+from offbeat.config_space import uniform
+
+def acme(dataset=None):
+    return FunctionBlackbox(
+        lambda config, level, seed: {"loss": config["x"], "elapsed": level},
+        {"x": uniform(0, 1)}, levels=3, objectives={dataset or "loss": "min"},
+    )
+
+def alone():
+    return acme()
+
+def lost(dataset=None):
+    raise FileNotFoundError("there is no acme.parquet")
+
+def table(dataset=None):
+    return {"x": [1, 2, 3]}
+"""
+
+
+def test_a_stranger_s_blackbox(install: Install) -> None:
+    names = ("acme", "alone", "lost", "table")
+    install("acme", {name: f"acme_table:{name}" for name in names}, group="offbeat.blackboxes", acme_table=TABLE)
+    assert load_blackbox("acme").curve({"x": 0.5}, 0) == {"loss": [0.5] * 3, "elapsed": [1, 2, 3]}
+    assert "accuracy" in load_blackbox("acme", "accuracy").objectives
+    assert load_blackbox("alone").seeds == 1
+    with pytest.raises(BrokenPlugin, match=r"'alone' .* TypeError: alone\(\) takes 0 positional arguments"):
+        load_blackbox("alone", "one")
+    with pytest.raises(BrokenPlugin, match=r"'lost' .* there is no acme\.parquet"):
+        load_blackbox("lost")
+    with pytest.raises(BrokenPlugin, match=r"'table' .* answers a dict, which is no blackbox"):
+        load_blackbox("table")

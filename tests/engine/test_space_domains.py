@@ -20,6 +20,7 @@ from offbeat.config_space import (
     logordinal,
     lograndint,
     loguniform,
+    optional,
     ordinal,
     qlograndint,
     qloguniform,
@@ -31,6 +32,7 @@ from offbeat.config_space import (
 )
 from offbeat.errors import InvalidConfig
 from offbeat.space import Choice, FiniteRange, Ordinal, domain_from_json
+from offbeat.space.listing import values_of
 
 finite = st.floats(-1e9, 1e9, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 1e-9 else x)
 positive = st.floats(1e-12, 1e12)
@@ -69,7 +71,25 @@ LISTED = st.one_of(
     st.lists(st.text(string.printable, max_size=6), min_size=1, max_size=8, unique=True).map(choice),
     st.just(choice([True, False])),
 )
-DOMAINS = NUMERIC | LISTED
+ENTRIES = st.none() | st.booleans() | st.integers(-3, 3) | finite | st.text(string.printable, max_size=3)
+LISTS = st.lists(
+    st.recursive(ENTRIES, lambda entry: st.lists(entry, max_size=3), max_leaves=4).map(
+        lambda e: e if isinstance(e, list) else [e]
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda value: repr(value).replace(".0", ""),
+)
+NONE_ABLE = st.one_of(
+    numbers.map(lambda values: choice([*values, None])),
+    st.lists(st.text(string.printable, max_size=6), min_size=1, max_size=8, unique=True).map(
+        lambda v: choice([None, *v])
+    ),
+    LISTS.map(choice),
+    LISTS.map(lambda values: choice([*values, None])),
+    st.tuples(NUMERIC | LISTED, st.sampled_from([0.5, 0.1])).map(lambda t: optional(*t)),
+)
+DOMAINS = NUMERIC | LISTED | NONE_ABLE
 
 ONE_OF_EACH = [
     uniform(0, 8),
@@ -96,6 +116,13 @@ ONE_OF_EACH = [
     uniform(3, 3),
     randint(4, 4),
     choice(["x"]),
+    choice([None, 1, 2]),
+    choice([None]),
+    choice([[1, 2], [1.5, "a"], []]),
+    choice([[[1], None, True], None]),
+    optional(uniform(0, 1)),
+    optional(lograndint(1, 9), none=0.1),
+    optional(choice([[1], [2]])),
 ]
 
 TABLE = [
@@ -170,11 +197,11 @@ def test_value_code_value_is_the_identity(domain, u):
 @given(DOMAINS, unit)
 def test_every_draw_is_valid(domain, u):
     value = domain.from_unit(u)
-    assert type(value) is domain.value_type
+    assert type(value) in (domain.value_type, type(None))
     assert domain.contains(value)
-    assert domain.cast(value) == domain.checked(value) == value
+    assert repr(domain.cast(value)) == repr(domain.checked(value)) == repr(value)
     assert domain.contains(domain.default)
-    assert type(domain.default) is domain.value_type
+    assert type(domain.default) in (domain.value_type, type(None))
     assert str(value) != "-0.0"
 
 
@@ -183,7 +210,7 @@ def test_the_quick_check_takes_what_needs_no_cast(domain, u, other):
     check = domain.checker()
     assert check(domain.from_unit(u))
     assert check(domain.default)
-    assert check(other) == (type(other) is domain.value_type and domain.contains(other))
+    assert check(other) == (type(other) in (domain.value_type, type(None)) and domain.contains(other))
 
 
 @given(DOMAINS, st.floats(-1, 2))
@@ -221,6 +248,7 @@ def test_json_pickle_repr_and_hash_round_trip(domain):
             logfinrange,
             lograndint,
             loguniform,
+            optional,
             ordinal,
             qlograndint,
             qloguniform,
@@ -242,7 +270,7 @@ def test_json_pickle_repr_and_hash_round_trip(domain):
 
 @pytest.mark.parametrize("domain", ONE_OF_EACH, ids=repr)
 def test_sizes_count_the_different_values(domain):
-    values = {domain.from_unit(i / 20011) for i in range(20011)}
+    values = {repr(domain.from_unit(i / 20011)) for i in range(20011)}
     if domain.size is None:
         assert len(values) > 10_000
     else:
@@ -251,7 +279,9 @@ def test_sizes_count_the_different_values(domain):
 
 def evenly_drawn(domain):
     by_place = isinstance(domain, Ordinal) and domain.kind != "equal"
-    by_log = getattr(domain, "scale", "linear") == "log" and not isinstance(domain, FiniteRange)
+    by_log = hasattr(domain, "none") or (
+        getattr(domain, "scale", "linear") == "log" and not isinstance(domain, FiniteRange)
+    )
     return domain.size is not None and not by_place and not by_log
 
 
@@ -260,9 +290,16 @@ def test_finite_domains_are_drawn_evenly(domain):
     n = domain.size * 500
     counts = {}
     for i in range(n):
-        value = domain.from_unit((i + 0.5) / n)
+        value = repr(domain.from_unit((i + 0.5) / n))
         counts[value] = counts.get(value, 0) + 1
     assert set(counts.values()) == {500}
+
+
+@pytest.mark.parametrize("domain", [one for one in ONE_OF_EACH if one.size is not None], ids=repr)
+def test_all_values_of_a_finite_domain_are_listed(domain):
+    values = values_of(domain)
+    assert len(values) == len(set(map(repr, values))) == domain.size
+    assert all(domain.checker()(value) for value in values)
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1, 4), (2, 3), (5, 40), (1, 1000)])

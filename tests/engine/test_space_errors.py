@@ -12,6 +12,7 @@ from offbeat.config_space import (
     logordinal,
     lograndint,
     loguniform,
+    optional,
     ordinal,
     qlograndint,
     qloguniform,
@@ -59,9 +60,25 @@ WRONG = [
     (lambda: choice({"a": 1}), "not a list"),
     (lambda: choice(["a", 1]), "mixes int and str"),
     (lambda: choice([True, 1]), "mixes bool and int"),
-    (lambda: choice([None, "a"]), "write the text 'none'"),
+    (lambda: choice([None, "a", 1]), "mixes int and str"),
+    (lambda: choice([None, None, "a"]), "None stands in the list twice"),
+    (lambda: ordinal([None, 1]), r"write optional\(...\) around"),
+    (lambda: ordinal([[1], [2]]), "lists stand in choice"),
     (lambda: choice([math.nan, 1.0]), "finite numbers, text or booleans"),
-    (lambda: choice([[1], [2]]), "cannot be a value"),
+    (lambda: choice([[1], 2]), "2 is no list; give lists only"),
+    (lambda: choice([[1], [1.0]]), "twice"),
+    (lambda: choice([[1], (1,)]), "twice"),
+    (lambda: choice([[math.nan]]), "finite numbers"),
+    (lambda: choice([[{}]]), "cannot stand in a list"),
+    (lambda: choice([["a\0"]]), "NUL"),
+    (lambda: choice([loop]), "nested more than 20"),
+    (lambda: optional(3), "3 is no domain"),
+    (lambda: optional(uniform), "no domain"),
+    (lambda: optional(optional(uniform(0, 1))), "has None already"),
+    (lambda: optional(choice([None, 1])), "has None already"),
+    (lambda: optional(uniform(0, 1), 0), "none=0 is no share"),
+    (lambda: optional(uniform(0, 1), none=1.0), "between 0 and 1"),
+    (lambda: optional(uniform(0, 1), none="half"), "between 0 and 1"),
     (lambda: choice(["a", "a"]), "stands in the list twice"),
     (lambda: choice([1, 1.0, 2.5]), "twice"),
     (lambda: choice(["a\0"]), "NUL"),
@@ -183,6 +200,8 @@ def test_nothing_to_search():
         ({"domain": "uniform", "lower": 0, "uper": 1}, "Did you mean 'upper'"),
         ({"domain": "uniform", "lower": 1, "upper": 0}, "swap"),
         ({"domain": "choice", "values": "ab"}, "not a list"),
+        ({"domain": "optional", "of": 3}, "3 is no domain"),
+        ({"domain": "optional", "of": {"domain": "unifrom"}}, "Did you mean 'uniform'"),
     ],
 )
 def test_json(data, message):
@@ -200,5 +219,5 @@ def test_json_of_no_space():
 
 def test_messages_stay_short():
     with pytest.raises(InvalidSpace) as error:
-        choice(["x" * 1_000_000, None])
+        choice(["x" * 1_000_000, 3])
     assert len(str(error.value)) < 500

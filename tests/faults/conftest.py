@@ -1,10 +1,12 @@
-"""The fixtures `local` and `engine`; test modules are no package, so the files that define them are loaded by their path."""
+"""Fixtures for the campaigns; test modules are no package, so the files that define them are loaded by their path."""
 
 from __future__ import annotations
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def _loaded(name: str) -> Any:
@@ -18,3 +20,6 @@ def _loaded(name: str) -> Any:
 
 local = _loaded("local_runs").local
 engine = _loaded("engine_processes").engine
+crashes = _loaded("crashes").crashes
+simulation = _loaded("simulated_runs").simulation
+lines = pytest.fixture(lambda: _loaded("lines"), name="lines")

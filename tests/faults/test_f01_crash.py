@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,54 +9,14 @@ from typing import Any
 
 import pytest
 
-import offbeat.journal.writer as writer
 from offbeat import StoppingCriterion, Tuner
-from offbeat.commits import Committer
 from offbeat.testing.scripted import ScriptedBackend
 
 
-class Crash(BaseException):
-    """The process is gone."""
-
-
-@pytest.fixture(autouse=True)
-def a_write_for_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated time waits for the disk after every turn, so that each one is a point to die at, the same in each run."""
-    monkeypatch.setattr(Committer, "holding", property(lambda self: self.durable < self._taken))
-    # What a dead process has written is there; only a dead machine needs the sync.
-    monkeypatch.setattr(writer, "sync_data", lambda fd: None)
-
-
-HOW = ("before", "half", "after")
-
-
-def crashing(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> Callable[[], int]:
-    """Makes the journal's write number `at` (from 0) the last thing that happens; answers how many there were."""
-    original = writer.write_all
-    count = 0
-
-    def write_all(fd: int, data: bytes) -> None:
-        nonlocal count
-        count += 1
-        if count - 1 < at:
-            original(fd, data)
-            return
-        if count - 1 == at and how != "before":
-            original(fd, data if how == "after" else data[: len(data) // 2])
-        raise Crash
-
-    monkeypatch.setattr(writer, "write_all", write_all)
-    return lambda: count
-
-
 def run_through_crash(
-    lab: Any, monkeypatch: pytest.MonkeyPatch, home: Path, make: Callable[[], Any], script: Any, at: int, how: str,
-    options: dict[str, Any],
-) -> None:  # fmt: skip
-    with monkeypatch.context() as patch:
-        crashing(patch, at, how)
-        with contextlib.suppress(Crash):
-            lab.run(lab.tuner(home, make(), script, **options))
+    lab: Any, crashes: Any, home: Path, make: Callable[[], Any], script: Any, at: int, how: str, options: dict[str, Any]
+) -> None:
+    crashes.die(lambda: lab.run(lab.tuner(home, make(), script, **options)), at, how)
     found = lab.events(home) if (home / "run").exists() else []
     if not found:
         lab.run(lab.tuner(home, make(), script, **options))
@@ -65,13 +24,6 @@ def run_through_crash(
         lab.run(
             Tuner.resume("run", home=home, trial_backend=ScriptedBackend(script), observers=[], durability="commit")
         )
-
-
-def writes(lab: Any, monkeypatch: pytest.MonkeyPatch, home: Path, make: Any, script: Any, options: Any) -> int:
-    with monkeypatch.context() as patch:
-        count = crashing(patch, 10**9, "before")
-        lab.run(lab.tuner(home, make(), script, **options))
-    return count()
 
 
 def strange(config: dict[str, Any], epoch: int) -> dict[str, Any]:
@@ -98,7 +50,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], dict[str, Any], Any]] = {
 EVERYWHERE = ("stopping", "promotion", "random")
 
 
-def campaign(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str, every: int) -> None:
+def campaign(lab: Any, crashes: Any, case: str, every: int) -> None:
     build, extra, function = CASES[case]
 
     def make() -> Any:
@@ -107,13 +59,13 @@ def campaign(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str, every: int) -
     script = lab.script(function=function) if function else lab.script()
     options = {"durability": "commit", **extra}
     clean = lab.home / "clean"
-    total = writes(lab, monkeypatch, clean, make, script, options)
+    total = crashes.writes(lambda: lab.run(lab.tuner(clean, make(), script, **options)))
     expected, table = lab.digest(clean), lab.table(clean, make())
     assert total > 60
     for at in range(0, total, every):
-        for how in HOW if every == 1 else (HOW[at // every % 3],):
+        for how in crashes.WAYS if every == 1 else (crashes.WAYS[at // every % 3],):
             home = lab.home / f"{at}-{how}"
-            run_through_crash(lab, monkeypatch, home, make, script, at, how, options)
+            run_through_crash(lab, crashes, home, make, script, at, how, options)
             assert lab.digest(home) == expected, (at, how)
             assert lab.table(home, make()) == table, (at, how)
             lab.check_closed(home)
@@ -121,15 +73,15 @@ def campaign(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str, every: int) -
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_crash_at_some_writes_changes_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    campaign(lab, monkeypatch, case, every=10)
+def test_a_crash_at_some_writes_changes_nothing(lab: Any, crashes: Any, case: str) -> None:
+    campaign(lab, crashes, case, every=10)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", CASES)
-def test_a_crash_at_any_write_changes_nothing(lab: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    campaign(lab, monkeypatch, case, every=1 if case in EVERYWHERE else 4)
+def test_a_crash_at_any_write_changes_nothing(lab: Any, crashes: Any, case: str) -> None:
+    campaign(lab, crashes, case, every=1 if case in EVERYWHERE else 4)
 
 
 def kills(lab: Any, engine: Any, points: list[int]) -> None:

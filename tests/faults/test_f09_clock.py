@@ -1,4 +1,4 @@
-"""F9: the wall clock jumps by days; no limit, no deadline and no decision notices."""
+"""F9: clocks jump by days; no limit, no deadline and no decision notices. A table's own times may stand still or fall."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat.clock import ManualClock
 from offbeat.driver import Driver
+from offbeat.journal import decision_digest
 from offbeat.testing.scripted import ScriptedBackend, ScriptedSession
 
 DAY = 86_400.0
@@ -109,3 +111,79 @@ def test_experiment_time_goes_on_over_sessions_whatever_the_wall_clock_says(lab:
     ats = [e.at for e in lab.events(lab.home)]
     assert ats == sorted(ats)
     assert ats[-1] == 6.0
+
+
+# --- simulated time has nothing to do with the machine's
+
+
+class Wild(Jumping):
+    """The clock to measure with is no better than the other: it jumps, to either side."""
+
+    def monotonic(self) -> float:
+        self.now += self._dice.uniform(-DAY, DAY)
+        return self.now
+
+
+def wild_simulations(lab: Any, simulation: Any, seeds: range) -> None:
+    """Whole runs, and runs that went on after a crash at some event."""
+    stop = StoppingCriterion(max_wallclock_time=20.5)
+    for kind in ("stopping", "promotion"):
+
+        def backend() -> Any:
+            return simulation.backend("tied", faults=simulation.SPOT, dollars_per_hour=1.0)
+
+        home = simulation.fresh()
+        lab.run(lab.tuner(home, simulation.scheduler(kind), backend=backend(), stop_criterion=stop))
+        clean, expected = lab.events(home), lab.digest(home)
+        assert clean[-1].at == 20.5
+        for seed in seeds:
+            home, clock = simulation.fresh(), Wild(seed)
+            if seed % 2:
+                lab.run(
+                    lab.tuner(home, simulation.scheduler(kind), backend=backend(), stop_criterion=stop, clock=clock)
+                )
+            else:
+                cut = random.Random(seed).randrange(1, len(clean))
+                simulation.resumed(lab, home, clean[:cut], trial_backend=backend(), clock=clock)
+            assert lab.digest(home) == expected, seed
+
+
+def test_some_simulations_under_wild_clocks(lab: Any, simulation: Any) -> None:
+    wild_simulations(lab, simulation, range(40))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_a_thousand_simulations_under_wild_clocks(lab: Any, simulation: Any) -> None:
+    wild_simulations(lab, simulation, range(40, 540))
+
+
+def falling_times(lab: Any, simulation: Any, seeds: range) -> None:
+    """Times that fall, taken at their running maximum, are those of a table that was repaired before."""
+    for seed in seeds:
+        steps = np.random.default_rng(seed).choice([-2.0, -0.5, 0.0, 0.0, 1.0, 2.0], (4, simulation.LEVELS))
+
+        def falling(config: Any, levels: Any, steps: Any = steps) -> Any:
+            return np.maximum(0.0, np.cumsum(steps[int(config["rate"] * 4)]))
+
+        def repaired(config: Any, levels: Any, falling: Any = falling) -> Any:
+            return np.maximum.accumulate(falling(config, levels))
+
+        found = []
+        for times, policy in ((falling, "running-max"), (repaired, "error")):
+            home = simulation.fresh()
+            backend = simulation.backend(times, falling_time=policy)
+            lab.run(lab.tuner(home, simulation.scheduler(simulation.KINDS[seed % 3], seed), backend=backend))
+            found.append(lab.events(home)[1:])
+            ats = [event.at for event in found[-1]]
+            assert ats == sorted(ats)
+        assert decision_digest(found[0], simulated=True) == decision_digest(found[1], simulated=True), seed
+
+
+def test_times_that_fall_or_stand_still(lab: Any, simulation: Any) -> None:
+    falling_times(lab, simulation, range(20))
+
+
+@pytest.mark.faults
+def test_many_times_that_fall_or_stand_still(lab: Any, simulation: Any) -> None:
+    falling_times(lab, simulation, range(20, 320))

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from offbeat import StoppingCriterion
+from offbeat import StoppingCriterion, simulating
 from offbeat.driver import Driver
+from offbeat.errors import BackendFailed, TooManyFailures
 from offbeat.testing.scripted import End, Report
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Checks the invariant after each turn; counts the turns."""
-    original = Driver._after_turn
+    original = Driver._flush
     turns = {"count": 0}
 
     def after(self: Driver) -> None:
         original(self)
+        if self._session is None:
+            return  # what is left is written down
         turns["count"] += 1
         conductor = self.conductor
         alive = conductor.ledger.slots
         assert alive or self._asking.open or conductor.closed, "nothing will ever happen again"
         free = conductor.state.limits.n_workers - len(alive)
         runnable = conductor.closing is None and conductor.state.limits.asynchronous and not self._asking.open
-        if runnable and free and conductor.state.queue and not conductor._draining:
+        if runnable and free and conductor.state.queue and not conductor.draining:
             raise AssertionError("a trial waits beside a free worker")
 
-    monkeypatch.setattr(Driver, "_after_turn", after)
+    monkeypatch.setattr(Driver, "_flush", after)
+    # In simulated time many signals make one turn otherwise.
+    monkeypatch.setattr(simulating, "SIGNALS", 1)
     return turns
 
 
@@ -116,3 +122,95 @@ def test_an_exhausted_space_ends_the_run(lab: Any, watched: dict[str, int], work
         assert "space exhausted" in outcome.reason
         events = lab.events(lab.home / str(i))
         assert sum(type(e).__name__ == "TrialStarted" and e.attempt == 0 for e in events) == 5
+
+
+# --- over the simulated backend
+
+
+def fault_profile(dice: random.Random) -> dict[str, Any] | None:
+    """Anything from nothing to a cluster on which hardly an attempt of ten seconds comes to its end."""
+    if dice.random() < 0.2:
+        return None
+    rates = ("crashes_per_hour", "hangs_per_hour", "preemptions_per_hour")
+    return {
+        **{name: dice.choice([0.0, 60.0, 600.0]) for name in rates},
+        "slow_workers": dice.choice([0.0, 0.5, 1.0]),
+        "max_silence": dice.choice([0.0, 3.0, 30.0]),
+        "seed": dice.randrange(1000),
+    }
+
+
+def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
+    dice = random.Random(seed)
+    kind = dice.choice(simulation.KINDS)
+    options: dict[str, Any] = {"nonfinite": dice.choice(["fail", "ignore"])}
+    if kind != "random":
+        options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
+    delays = {
+        name: dice.choice([0.0, 0.0, 0.7, 3.0])
+        for name in ("delay_start", "delay_stop", "delay_complete_after_stop", "delay_complete_after_final_report")
+    }
+    backend = simulation.backend(
+        dice.choice([*simulation.TIMES]),
+        nan=True,
+        faults=fault_profile(dice),
+        support_checkpointing=dice.random() < 0.7,
+        thinking_time=dice.choice(["free", 0.3]),
+        max_resource_attr=dice.choice([None, "epochs"]),
+        **delays,
+    )
+    limits = [{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}]
+    return lab.tuner(
+        home,
+        simulation.scheduler(kind, seed, **options),
+        backend=backend,
+        stop_criterion=StoppingCriterion(**dice.choice(limits)),
+        n_workers=dice.randrange(1, 9),
+        max_retries=dice.randrange(3),
+        max_failures=dice.choice([None, None, 5]),
+        asynchronous_scheduling=dice.random() < 0.7,
+        wait_trial_completion_when_stopping=dice.random() < 0.3,
+        durability=dice.choice(["commit", "batch", "end"]),
+    )
+
+
+def simulated_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range) -> None:
+    done = 0
+    for seed in seeds:
+        home = simulation.fresh()
+        with suppress(TooManyFailures):
+            assert lab.run(some_simulation(lab, simulation, home, seed)).outcome == "done"
+            done += 1
+        lab.check_closed(home)
+    assert done > 0.8 * len(seeds)
+    assert watched["count"] > 10 * len(seeds)
+
+
+def test_something_always_goes_on_in_simulated_time(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
+    simulated_campaign(lab, simulation, watched, range(60))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_something_always_goes_on_in_many_simulations(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
+    simulated_campaign(lab, simulation, watched, range(60, 1060))
+
+
+@pytest.mark.parametrize("kind", ["random", "stopping", "promotion"])
+def test_workers_that_hang_for_ever_are_waited_for_until_the_limit_or_named(
+    lab: Any, simulation: Any, watched: dict[str, int], kind: str
+) -> None:
+    faults = {"hangs_per_hour": 1800.0, "max_silence": None}
+
+    def run(stop: StoppingCriterion) -> Any:
+        home = simulation.fresh()
+        lab.run(
+            lab.tuner(home, simulation.scheduler(kind), backend=simulation.backend(faults=faults), stop_criterion=stop)
+        )
+        return home
+
+    found = lab.events(run(StoppingCriterion(max_wallclock_time=500.0)))
+    assert found[-1].at == 500.0
+    assert found[-1].outcome == "done"
+    with pytest.raises(BackendFailed, match="simulated time has come to its end while trials were still running"):
+        run(StoppingCriterion(max_num_trials_started=200))

@@ -1,13 +1,23 @@
-"""The fixture `local`; test modules are no package, so the file that defines it is loaded by its path."""
+"""Fixtures of several folders; test modules are no package, so the files that define them are loaded by their path."""
 
 from __future__ import annotations
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
-_spec = spec_from_file_location("local_runs", Path(__file__).parents[1] / "local_runs.py")
-assert _spec is not None
-assert _spec.loader is not None
-_module = module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-local = _module.local
+import pytest
+
+
+def _loaded(name: str) -> Any:
+    spec = spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+local = _loaded("local_runs").local
+simulation = _loaded("simulated_runs").simulation
+lines = pytest.fixture(lambda: _loaded("lines"), name="lines")

@@ -20,6 +20,7 @@ from offbeat.errors import InvalidArgument, UnknownPlugin
 from offbeat.events import (
     Event,
     Suggested,
+    TrialFailed,
     TrialFinished,
     TrialPaused,
     TrialResult,
@@ -250,6 +251,18 @@ def test_the_other_scheduler_sees_everything_and_proposes() -> None:
     assert inner.seen == ["Suggested", "TrialStarted", "TrialResult"] * 3 + ["TrialStopped", "TrialFinished"]
 
 
+def test_it_wants_to_see_what_the_other_scheduler_wants_and_what_it_needs_itself() -> None:
+    inner = Inner()
+    assert MedianStoppingRule(scheduler=inner).observes is None
+    inner.observes = frozenset({Suggested})  # type: ignore[attr-defined]
+    scheduler = MedianStoppingRule(scheduler=inner, grace_population=1)
+    play = Play(scheduler)
+    assert [play.report(trial, 1, float(trial), cost=1.0) for trial in range(3)] == ["-", "-", "S"]
+    assert scheduler.observes == {Suggested, TrialResult, TrialStopped, TrialFinished, TrialFailed}
+    assert inner.seen == ["Suggested"] * 3
+    assert list(scheduler._sums) == [0, 1], "nothing is kept of trials that have ended"
+
+
 def test_a_stop_of_the_rule_s_goes_before_what_the_other_says_of_that_trial_alone() -> None:
     answers = [Stop(TrialId(0), "for another reason"), Pause(TrialId(2), "at a rung")]
     scheduler = MedianStoppingRule(
@@ -344,7 +357,7 @@ def test_the_script_s_resource_may_be_known_to_the_rule_alone() -> None:
         ({}, "needs config_space= to build"),
         ({"config_space": SPACE}, "needs metric="),
         ({"config_space": SPACE, "metric": "loss"}, "needs resource_attr=: the name"),
-        ({"config_space": RandomSearch(SPACE, "loss")}, "Pass the scheduler by its name: MedianStoppingRule(scheduler=...)"),
+        ({"config_space": RandomSearch(SPACE, "loss")}, "as an argument of that name: MedianStoppingRule(scheduler="),
         ({"scheduler": RandomSearch}, "is a class; pass an object: RandomSearch(...)"),
         ({"scheduler": 3}, "scheduler=int is no scheduler: it has no 'observe'"),
         ({"scheduler": Inner(), "mode": "min"}, "mode= is for a scheduler given by name; pass it to Inner(...) itself"),

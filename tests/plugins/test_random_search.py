@@ -13,18 +13,16 @@ from offbeat.config_space import (
     finrange,
     lograndint,
     loguniform,
-    ordinal,
-    qloguniform,
     randint,
 )
 from offbeat.describe import build, describe
 from offbeat.errors import InvalidArgument, InvalidConfig
 from offbeat.events import Suggested, TrialFailed, TrialResult
 from offbeat.protocols import ProposalRequest
-from offbeat.space import Domain, Space
+from offbeat.space import Space
 from offbeat.trial import Ledger, TrialId
 from offbeat_plugins.schedulers.random_search import RandomSearch
-from offbeat_plugins.searchers.random import ENUMERABLE, RandomSearcher, values_of
+from offbeat_plugins.searchers.random import ENUMERABLE, RandomSearcher
 
 SPACE: dict[str, Any] = {
     "lr": loguniform(1e-6, 1.0),
@@ -123,19 +121,6 @@ def test_a_large_finite_space_gives_up_after_redraws_only() -> None:
         config = searcher.propose(ProposalRequest(number, 0, 7))
         assert config is not None
         searcher.observe(Suggested(0.0, number, "start", TrialId(number), config))
-
-
-@pytest.mark.parametrize(
-    "domain",
-    [
-        randint(-3, 9), lograndint(1, 200), choice(["b", "a", "c"]), choice([True, False]), ordinal([3, 1, 2]),
-        ordinal([1, 2, 4, 7], kind="nn"), finrange(0.1, 1.0, 10), qloguniform(0.5, 8.0, 0.5), choice([1]),
-    ],
-)  # fmt: skip
-def test_all_values_of_a_finite_domain_are_listed(domain: Domain) -> None:
-    values = values_of(domain.sampler())
-    assert len(values) == len(set(values)) == domain.size
-    assert all(domain.contains(value) for value in values)
 
 
 def test_nothing_is_decided_and_nothing_started_when_it_may_not() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import offbeat
 import offbeat.backend
+import offbeat.blackbox
 import offbeat.config_space
 from offbeat import integrations
 from offbeat.optimizer import baselines
@@ -45,8 +46,12 @@ def test_public_names_resolve(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "group"),
-    [(offbeat.backend, "offbeat.backends"), (baselines, "offbeat.schedulers")],
-    ids=["backend", "baselines"],
+    [
+        (offbeat.backend, "offbeat.backends"),
+        (offbeat.blackbox, "offbeat.blackbox_types"),
+        (baselines, "offbeat.schedulers"),
+    ],
+    ids=["backend", "blackbox", "baselines"],
 )
 def test_thin_faces_equal_their_entry_points(module: object, group: str) -> None:
     plugins: dict[str, str] = module.PLUGINS  # type: ignore[attr-defined]
@@ -78,7 +83,9 @@ def test_every_entry_point_of_ours_loads() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [offbeat, offbeat.backend, baselines, integrations], ids=lambda module: module.__name__
+    "module",
+    [offbeat, offbeat.backend, offbeat.blackbox, baselines, integrations],
+    ids=lambda module: module.__name__,
 )
 def test_misspelt_name_is_an_attribute_error(module: object) -> None:
     with pytest.raises(AttributeError, match="Tunner"):

@@ -16,7 +16,12 @@ ENGINE = ROOT / "engine" / "offbeat"
 PLUGINS = ROOT / "plugins" / "offbeat_plugins"
 REPORTERS = ROOT / "reporters" / "offbeat_reporters"
 
-THIN_FACES = {ENGINE / "backend.py", ENGINE / "integrations.py", ENGINE / "optimizer" / "baselines.py"}
+THIN_FACES = {
+    ENGINE / "backend.py",
+    ENGINE / "blackbox.py",
+    ENGINE / "integrations.py",
+    ENGINE / "optimizer" / "baselines.py",
+}
 """Name plugins for type checkers, and load them by entry point."""
 
 HEAVY = {

@@ -39,7 +39,7 @@ def test_names_do_not_read_entry_points() -> None:
 
 def test_engine_loads_no_plugin_until_one_is_used() -> None:
     loaded = foreign(
-        "from offbeat import Tuner, StoppingCriterion; import offbeat.backend, offbeat.optimizer.baselines"
+        "from offbeat import Tuner, StoppingCriterion; import offbeat.backend, offbeat.blackbox, offbeat.optimizer.baselines"
     )
     assert not loaded & {"offbeat_plugins", "offbeat_reporters", "jax", "boto3", "pandas", "rich", "scipy"}
 

@@ -60,8 +60,8 @@ class Desk:
 
     @property
     def full(self) -> bool:
-        """Whether no further trial may be out."""
-        return len(self.ledger.slots) >= self._limits.n_workers
+        """Whether no further trial may be handed out."""
+        return self._started is None and len(self.ledger.slots) >= self._limits.n_workers
 
     # --- asking
 
@@ -81,16 +81,23 @@ class Desk:
             conductor.tick(at)
         if self._request is not None and conductor.closing is None:
             return self._request
-        # One worker more than trials that are out: so that a single one is started, and asked for not before it is wanted.
-        state = conductor.state
-        state.limits = msgspec.structs.replace(self._limits, n_workers=len(self.ledger.slots) + 1)
-        try:
-            self._request = conductor.next_request(at)
-        finally:
-            state.limits = self._limits
-        self._obey()
+        if self._started is None:
+            # One worker more than trials that are out: so that a single one is started, and asked for when it is wanted.
+            state = conductor.state
+            state.limits = msgspec.structs.replace(self._limits, n_workers=len(self.ledger.slots) + 1)
+            try:
+                self._request = conductor.next_request(at)
+            finally:
+                state.limits = self._limits
+            self._obey()
         start, self._started = self._started, None
-        return self._request if start is None else self._asked(self.ledger[start.trial], start)
+        if start is None:
+            return self._request
+        record = self.ledger[start.trial]
+        if start.trial in self._recalled:  # the study has come to its end meanwhile
+            self._end(record, "ended", "", at)
+            return None
+        return self._asked(record, start)
 
     def answered(self, request: ProposalRequest, answer: Any, at: float) -> None:
         """The scheduler's answer, or `Raised`."""
@@ -101,6 +108,7 @@ class Desk:
             self.conductor.proposal_failed(request, answer.error, at)
         else:
             self.conductor.proposed(request, answer, at)
+        self._obey()  # it may have started the trial at once
 
     def _asked(self, record: TrialRecord, start: StartTrial | None = None) -> AskedTrial:
         conductor = self.conductor

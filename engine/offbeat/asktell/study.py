@@ -20,7 +20,6 @@ from offbeat.errors import ExperimentNotFound, InvalidArgument
 from offbeat.journal import Journal, read_journal
 from offbeat.opening import fresh_journal, reopened, specification, this_host, warn_of_gaps
 from offbeat.parts import (
-    ASK_TELL,
     check_has,
     check_scheduler,
     checked_limits,
@@ -73,6 +72,11 @@ class Study:
         proposal_deadline: float = 600.0,
         clock: Clock | None = None,
     ) -> None:
+        if isinstance(scheduler, str | os.PathLike):
+            raise InvalidArgument(
+                f"scheduler={os.fspath(scheduler)!r}: give the scheduler as an object first; experiment={os.fspath(scheduler)!r} "
+                "alone goes on with an experiment that there is."
+            )
         if scheduler is not None:
             check_has(
                 scheduler, "scheduler", "offbeat.schedulers", ("observe", "propose", "objective", "space", "seed")
@@ -196,7 +200,7 @@ class Study:
         spec = specification(
             self.name or "in-memory",
             scheduler=scheduler,
-            backend=ev.ComponentDescription("offbeat.backends", ASK_TELL, options={}),
+            backend=ev.ComponentDescription("offbeat.backends", ev.ASK_TELL, options={}),
             limits=self._limits,
             stopper=self._stopper,
             metadata=self._metadata,
@@ -208,7 +212,7 @@ class Study:
 
     def _reopen(self, folder: homes.ExperimentFolder) -> tuple[Conductor, Incumbent, ev.Limits | None]:
         spec = recorded_spec(folder)
-        if spec.backend.name != ASK_TELL:
+        if spec.backend.name != ev.ASK_TELL:
             raise InvalidArgument(
                 f"The trials of experiment {folder.name!r} are executed by a backend ({spec.backend.name}): go on with "
                 f"`offbeat resume {folder.name}` or Tuner.resume({folder.name!r}), or choose another name."

@@ -13,6 +13,10 @@
     max_resource_attr = "epochs"
     [space]
     lr = {domain = "loguniform", lower = 1e-4, upper = 1.0}
+    optimizer = {domain = "choice", values = ["adam", "sgd"]}
+    momentum = {domain = "uniform", lower = 0, upper = 1, when = "optimizer == 'sgd'"}
+    clip = {domain = "optional", of = {domain = "uniform", lower = 0.1, upper = 1}}
+    limit = {require = "lr * epochs < 20"}
     epochs = 27
     [stop]
     max_wallclock_time = 30
@@ -154,7 +158,7 @@ def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
 
 
 def _space(table: Mapping[str, Any], place: str) -> dict[str, Any]:
-    from offbeat.space import domain_from_json
+    from offbeat.space import entry_from_json
 
     space: dict[str, Any] = {}
     for name, value in table.items():
@@ -162,7 +166,7 @@ def _space(table: Mapping[str, Any], place: str) -> dict[str, Any]:
             space[name] = value["constant"] if isinstance(value, Mapping) else value
             continue
         try:
-            space[name] = domain_from_json(dict(value))
+            space[name] = entry_from_json(dict(value))
         except ValueError as error:
             raise InvalidArgument(f"{place}[space] {name}: {error}") from None
     return space

@@ -132,7 +132,7 @@ def _open_end(experiment: Experiment, *, last: bool) -> str:
         return "the engine died; the next session went on from there"
     if experiment.running:
         return "open"
-    return f"the engine died; go on with: offbeat resume {experiment.name}"
+    return f"the engine died; go on with: {experiment.goes_on_with}"
 
 
 def _check_n(n: int) -> None:
@@ -144,7 +144,7 @@ def _check_n(n: int) -> None:
 
 def show_best(args: argparse.Namespace) -> int:
     """Handles `best`."""
-    from offbeat.results import load
+    from offbeat.results import in_order, load
 
     _check_n(args.n)
     experiment = load(args.name, args.home)
@@ -158,7 +158,8 @@ def show_best(args: argparse.Namespace) -> int:
     if args.n == 1:
         print_best(experiment, with_curve=False)
         return 0
-    names = list(found[0].config)
+    # Of conditional hyperparameters, the first configuration may lack some that others have.
+    names = list(in_order(experiment.spec.space, {name: None for one in found for name in one.config}))
     print_table(
         ("trial", found[0].metric, experiment.spec.resource_attr or "resource", *names),
         [(one.trial.id, one.value, one.resource, *(one.config.get(name) for name in names)) for one in found],
@@ -267,7 +268,7 @@ def _print_trials(experiment: Experiment, n: int) -> None:
     spec = experiment.spec
     metric = spec.metrics[0].name
     order = experiment.trials.ranked()
-    names = [name for name, entry in spec.space.items() if "constant" not in entry]
+    names = [name for name, entry in spec.space.items() if "domain" in entry]
     print_table(
         ("trial", "status", spec.resource_attr or "reports", metric, *names),
         [
@@ -287,10 +288,8 @@ def _print_trials(experiment: Experiment, n: int) -> None:
 
 def limits_text(experiment: Experiment) -> str:
     """Workers, stop criterion and failures allowed, in one line."""
-    from offbeat.events import ANY_NUMBER
-
     limits = experiment.limits
-    parts = ["any number of workers" if limits.n_workers == ANY_NUMBER else f"{limits.n_workers} workers"]
+    parts = [limits.workers]
     if (criterion := limits.stop_criterion) is not None:
         parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:

@@ -20,8 +20,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "group",
         nargs="?",
         metavar="GROUP",
-        help="schedulers, searchers, backends, reporters, stoppers, blackboxes, exporters; or integrations, each of which "
-        "loads its library",
+        help="schedulers, searchers, backends, reporters, stoppers, blackboxes, blackbox_types, exporters; or integrations, "
+        "each of which loads its library",
     )
     add_json(parser)
     parser.set_defaults(handler=plugins)

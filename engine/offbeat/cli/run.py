@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +23,6 @@ LIMITS: Final = {
 }
 """Fields of StoppingCriterion that are options of `run` and `resume`."""
 
-_CALL: Final = re.compile(r"\s*([a-z]+)\s*\((.*)\)\s*", re.DOTALL)
-
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
@@ -46,8 +42,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="append",
         default=[],
         metavar="NAME=DOMAIN",
-        help="a hyperparameter: 'lr=loguniform(1e-4, 1)', 'act=choice([\"relu\", \"tanh\"])', a constant: epochs=27, "
-        "or a .toml or .json file with all of them; repeat it",
+        help="a hyperparameter: 'lr=loguniform(1e-4, 1)', 'act=choice([\"relu\", \"tanh\"])', with a condition: "
+        "'momentum=uniform(0, 1) when optimizer == \"sgd\"', a constraint: 'fit=require(\"batch * layers <= 512\")', a "
+        "constant: epochs=27, or a .toml or .json file with all of them; repeat it",
     )
     parser.add_argument("--metric", metavar="NAME", help="reported metric to optimise")
     parser.add_argument("--mode", choices=["min", "max"])
@@ -132,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
 def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     """Puts the options that were given over the file's tables."""
     from offbeat.cli.experiment_file import rooted
+    from offbeat.cli.space_option import space_entry
 
     experiment = tables.setdefault("experiment", {})
     scheduler = tables.setdefault("scheduler", {})
@@ -173,6 +171,7 @@ def observers(args: argparse.Namespace) -> list[Any] | None:
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     """`KEY=VALUE` texts; a value is JSON, or else a text."""
+    from offbeat.cli.space_option import json_or_text
     from offbeat.errors import InvalidArgument
 
     found = {}
@@ -181,65 +180,6 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
         if not equals or not name.strip():
             raise InvalidArgument(f"{option} {text!r}: write KEY=VALUE.")
         found[name.strip()] = json_or_text(value)
-    return found
-
-
-def json_or_text(text: str) -> Any:
-    """A JSON value, or the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text.strip()
-
-
-def space_entry(text: str) -> dict[str, Any]:
-    """Entries of a space from one `--space`: a file, or `NAME=DOMAIN(arguments)`, or `NAME=constant`."""
-    import inspect
-
-    from offbeat.errors import InvalidSpace, nearest
-    from offbeat.space.constructors import CONSTRUCTORS
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        return space_file(Path(text))
-    call = _CALL.fullmatch(value)
-    if call is None:
-        return {name.strip(): json_or_text(value)}
-    make = CONSTRUCTORS.get(call[1])
-    if make is None:
-        raise InvalidSpace(f"--space {text!r}: no domain is called {call[1]!r}. {nearest(call[1], CONSTRUCTORS)}")
-    try:
-        arguments = json.loads(f"[{call[2]}]")
-    except ValueError:
-        example = 'choice(["relu", "tanh"])'
-        raise InvalidSpace(
-            f"--space {text!r}: write numbers, texts in double quotes and lists, "
-            f"as in lr=loguniform(1e-4, 1) or act={example}."
-        ) from None
-    names = list(inspect.signature(make).parameters)
-    if names[0] == "values" and arguments and not isinstance(arguments[0], list):
-        arguments = [arguments]
-    if len(arguments) > len(names):
-        raise InvalidSpace(f"--space {text!r}: {call[1]} takes {', '.join(names)}.")
-    return {name.strip(): {"domain": call[1], **dict(zip(names, arguments, strict=False))}}
-
-
-def space_file(path: Path) -> dict[str, Any]:
-    """The space in a .json file, or in a .toml file (its [space], or all of it)."""
-    from offbeat.cli.experiment_file import read
-    from offbeat.errors import InvalidSpace
-
-    if not path.is_file():
-        raise InvalidSpace(f"--space {str(path)!r}: write NAME=DOMAIN, as in 'lr=loguniform(1e-4, 1)', or name a file.")
-    if path.suffix == ".toml":
-        tables = read(path)
-        return dict(tables.get("space", tables))
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidSpace(f"{path}: no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InvalidSpace(f"{path}: an object with an entry for each hyperparameter is needed.")
     return found
 
 

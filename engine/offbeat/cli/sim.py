@@ -145,11 +145,11 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
 
 def _complete(tables: dict[str, Any], backend: dict[str, Any], scheduler: dict[str, Any]) -> None:
     """Space, metric and resource as the blackbox has them, where nothing else was said."""
+    from offbeat.blackbox import load_blackbox
     from offbeat.errors import InvalidArgument, nearest
     from offbeat.registry import load
 
-    make = load("offbeat.blackboxes", backend["blackbox"])
-    blackbox = make(backend["dataset"]) if backend.get("dataset") is not None else make()
+    blackbox = load_blackbox(backend["blackbox"], backend.get("dataset"))
     levels, resource = blackbox.levels, blackbox.resource_attr
     several = len(levels) > 1
     elapsed = backend.get("elapsed_time_attr") or blackbox.elapsed_attr

@@ -38,11 +38,10 @@ def status(args: argparse.Namespace) -> int:
     import asyncio
 
     from offbeat.home import find
+    from offbeat.results import load
 
     folder = _latest(args.home) if args.name is None else find(args.name, args.home)
     if args.json:
-        from offbeat.results import load
-
         print_json(load(folder).summary())
         return 0
     following = Following(folder)
@@ -51,7 +50,7 @@ def status(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     if not following.live and not following.outcome:
-        print(f"The engine died or was killed; go on with: offbeat resume {folder.name}")
+        print(f"The engine died or was killed; go on with: {load(folder).goes_on_with}")
     return 0
 
 

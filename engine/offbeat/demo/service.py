@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
+from offbeat.demo.http import Answer, listening, port_of
 
 if TYPE_CHECKING:
     from offbeat.session import Session
@@ -94,9 +94,8 @@ class Service:
         """Serves until it is cancelled; then the search stops too, resumable."""
         async with self._tuner.session() as session:
             self._session = session
-            server = await asyncio.start_server(self._answer, "127.0.0.1", self.port)
-            async with server:
-                self.port = server.sockets[0].getsockname()[1]
+            async with listening(self._answer, self.port) as server:
+                self.port = port_of(server)
                 self.serving.set()
                 await self._follow(session)
                 self.outcome = (await session.wait()).reason
@@ -112,37 +111,21 @@ class Service:
                 if self.latency is None or latency < self.latency:
                     self.settings, self.latency = {name: trial.config[name] for name in DEFAULTS}, latency
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer; a client that goes away or dawdles is nobody's loss."""
-        with suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(10):
-                head = await reader.readuntil(b"\r\n\r\n")
-            method, path, _ = head.split(b" ", 2)
-            if (method, path) == (b"GET", b"/"):
-                self._write(writer, b"200 OK", msgspec.json.encode(self.status()) + b"\n")
-            elif (method, path) == (b"GET", b"/events"):
-                self._write(writer, b"200 OK", b"", b"application/x-ndjson")
-                await self._stream(writer)
-            else:
-                self._write(writer, b"404 Not Found", b'{"error":"GET / or GET /events"}\n')
-            await writer.drain()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+    async def _answer(self, request: str, _body: Any) -> Answer:
+        if request == "GET /":
+            return 200, self.status()
+        if request == "GET /events":
+            return 200, self._events()
+        return 404, {"error": "There are GET / and GET /events."}
 
-    @staticmethod
-    def _write(writer: asyncio.StreamWriter, status: bytes, body: bytes, kind: bytes = b"application/json") -> None:
-        writer.write(b"HTTP/1.1 %b\r\nContent-Type: %b\r\nConnection: close\r\n\r\n%b" % (status, kind, body))
-
-    async def _stream(self, writer: asyncio.StreamWriter) -> None:
+    async def _events(self) -> AsyncIterator[dict[str, Any]]:
         from offbeat.events import wire_name
 
         assert self._session is not None
         async for recorded in self._session.events(0):
-            trial = getattr(recorded.event, "trial", None)
-            line = {"seq": recorded.seq, "at": recorded.event.at, "event": wire_name(recorded.event), "trial": trial}
-            writer.write(msgspec.json.encode(line) + b"\n")
-            await writer.drain()
+            event = recorded.event
+            trial = getattr(event, "trial", None)
+            yield {"seq": recorded.seq, "at": event.at, "event": wire_name(event), "trial": trial}
 
     def status(self) -> dict[str, Any]:
         """What `GET /` answers."""

@@ -126,6 +126,8 @@ _TIMES_ONLY: Final = frozenset(
 )
 """Events that hold one float, the time."""
 
+_NULL: Final = b":null"
+
 _SCALARS: Final = frozenset((int, float, str, bool, type(None)))
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -250,6 +252,8 @@ def _payload(events: list[Event]) -> bytes:
     # What comes by the million is searched as bytes: metrics and configurations map names to plain values, where a null
     # follows a colon, and a time or resource that is not finite spoils the sum. All other events are walked through.
     suspicious = 0.0
+    nulls = 0
+    others: list[Event] = []
     items: list[Any] | None = None
     for index, event in enumerate(events):
         kind = type(event)
@@ -260,13 +264,16 @@ def _payload(events: list[Event]) -> bytes:
         elif kind is UnknownEvent:
             items = list(events) if items is None else items
             items[index] = _verbatim(event)  # type: ignore[arg-type]
+            nulls += event.text.count(_NULL)  # type: ignore[attr-defined]
         else:
             _check(event)
+            others.append(event)
     try:
         payload = _encode(events if items is None else items)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _unwritable(events, error) from error
-    if b":null" in payload or suspicious - suspicious != 0.0:
+    nulls += sum(_encode(event).count(_NULL) for event in others)
+    if payload.count(_NULL) > nulls or suspicious - suspicious != 0.0:
         for event in events:
             if type(event) is not UnknownEvent:
                 _check(event)

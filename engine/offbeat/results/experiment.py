@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, overload
 
 from offbeat.errors import InvalidArgument, JournalError, nearest
 from offbeat.events import (
+    ASK_TELL,
     ExperimentClosed,
     ExperimentOpened,
     ExperimentSpec,
@@ -98,6 +99,13 @@ class Experiment:
         if self.running is not None:
             return "running"
         return self.sessions[-1].outcome or "crashed"
+
+    @property
+    def goes_on_with(self) -> str:
+        """The command, or for an experiment of ask and tell the call, that resumes it."""
+        if self.spec.backend.name == ASK_TELL:
+            return f"offbeat.AskTell(experiment={self.name!r})"
+        return f"offbeat resume {self.name}"
 
     @property
     def trials(self) -> Trials:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from offbeat.errors import InvalidSpace, nearest
 from offbeat.space.checks import shown
-from offbeat.space.domain import Domain, Value
+from offbeat.space.domain import Domain, Scalar, Value
 from offbeat.space.finite import Choice, FiniteRange, Ordinal, OrdinalKind
+from offbeat.space.lists import ListChoice, has_lists
+from offbeat.space.nullable import Nullable
 from offbeat.space.numeric import Float, Integer
 from offbeat.space.quantized import Quantized
 
@@ -39,12 +41,14 @@ def lograndint(lower: int, upper: int) -> Integer:
     return Integer(lower, upper, "log")
 
 
-def choice(values: Sequence[Value]) -> Choice:
-    """One of the values, without an order."""
+def choice(values: Sequence[Value]) -> Choice | ListChoice:
+    """One of the values, without an order: numbers, texts, booleans or lists, all of one type, and None."""
+    if has_lists(values):
+        return ListChoice(values)  # type: ignore[arg-type]
     return Choice(tuple(values) if isinstance(values, list) else values)  # type: ignore[arg-type]
 
 
-def ordinal(values: Sequence[Value], kind: OrdinalKind | None = None) -> Ordinal:
+def ordinal(values: Sequence[Scalar], kind: OrdinalKind | None = None) -> Ordinal:
     """One of the values, which have an order. `kind`: "equal", "nn", "nn-log"; None: "nn" for increasing numbers."""
     return Ordinal(tuple(values) if isinstance(values, list) else values, kind)  # type: ignore[arg-type]
 
@@ -84,11 +88,16 @@ def qlograndint(lower: int, upper: int, q: int) -> Quantized:
     return Quantized(lower, upper, q, "log", whole=True)
 
 
+def optional(of: Domain, none: float = 0.5) -> Nullable:
+    """None, or a value of a domain; `none`: share of the draws that are None. As a flag, None is written `null`."""
+    return Nullable(of, none)
+
+
 CONSTRUCTORS: Final[Mapping[str, Callable[..., Domain]]] = {
     make.__name__: make
     for make in (
         uniform, loguniform, reverseloguniform, randint, lograndint, choice, ordinal, logordinal, finrange, logfinrange,
-        quniform, qloguniform, qrandint, qlograndint,
+        quniform, qloguniform, qrandint, qlograndint, optional,
     )
 }  # fmt: skip
 
@@ -111,4 +120,6 @@ def domain_from_json(data: object) -> Domain:
     ]
     if missing:
         raise InvalidSpace(f"{name} lacks {' and '.join(map(repr, missing))}; add it.")
+    if isinstance(arguments.get("of"), Mapping):
+        arguments["of"] = domain_from_json(arguments["of"])
     return make(**arguments)

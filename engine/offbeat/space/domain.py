@@ -9,24 +9,25 @@ from typing import Any, TypeAlias
 from offbeat.errors import InvalidConfig
 from offbeat.space.checks import as_number, as_whole, shown
 
-Value: TypeAlias = bool | int | float | str
-"""A hyperparameter's value: always one of these four plain types."""
+Scalar: TypeAlias = bool | int | float | str
+
+Value: TypeAlias = Scalar | list[Any] | None
+"""A hyperparameter's value: always of one of these plain types, which JSON has too."""
 
 
 class Domain(ABC):
     """The set of values of one hyperparameter. Immutable, hashable, equal if written equally; pickles.
 
-    The domains are a closed set (`Float`, `Integer`, `Quantized`, `FiniteRange`, `Choice`, `Ordinal`): each is a final
-    class that says how it draws and encodes; what follows from that is written here once.
-
+    The domains are a closed set (`Float`, `Integer`, `Quantized`, `FiniteRange`, `Choice`, `ListChoice`, `Ordinal`,
+    `Nullable`): each is a final class that says how it draws and encodes; what follows from that is written here once.
     """
 
     __slots__ = ()
 
     @property
     @abstractmethod
-    def value_type(self) -> type[Value]:
-        """Type of every value."""
+    def value_type(self) -> type[Any]:
+        """Type of every value that is not None."""
 
     @property
     @abstractmethod
@@ -55,8 +56,14 @@ class Domain(ABC):
 
     @property
     @abstractmethod
-    def key_format(self) -> str:
-        """printf-style format that gives equal texts for values that count as equal."""
+    def key_format(self) -> str | None:
+        """printf-style format that gives equal texts for values that count as equal; None: `keyer` knows how."""
+
+    def keyer(self) -> Callable[[Any], str]:
+        """A text that values share if they count as equal, for repeated use."""
+        form = self.key_format
+        assert form is not None, "a domain without a format has a keyer of its own"
+        return lambda value: form % (value,)
 
     @abstractmethod
     def cast(self, value: object) -> Any:
@@ -118,7 +125,7 @@ class Domain(ABC):
     def to_json(self) -> dict[str, Any]:
         """`{"domain": constructor, argument: value, ...}`, JSON types only; `domain_from_json` reads it."""
         name, arguments = self.written
-        return {"domain": name} | {key: list(v) if isinstance(v, tuple) else v for key, v in arguments.items()}
+        return {"domain": name} | {key: _json(argument) for key, argument in arguments.items()}
 
     def __repr__(self) -> str:
         name, arguments = self.written
@@ -134,7 +141,13 @@ class Domain(ABC):
         return hash(repr(self))
 
 
-_PLAIN = frozenset({"lower", "upper", "values", "size", "q"})
+_PLAIN = frozenset({"lower", "upper", "values", "size", "q", "of"})
+
+
+def _json(argument: Any) -> Any:
+    if isinstance(argument, Domain):
+        return argument.to_json()
+    return list(argument) if isinstance(argument, tuple) else argument
 
 
 def shown_domain(domain: Domain) -> str:

@@ -10,8 +10,10 @@ from typing import Any, Literal, TypeAlias, final
 
 from offbeat.errors import InvalidSpace, nearest
 from offbeat.space.checks import check_order, check_positive, number_of, shown, whole_of
-from offbeat.space.domain import Domain, Value
+from offbeat.space.domain import Domain, Scalar
 from offbeat.space.members import (
+    category_codes,
+    category_place,
     equal_codes,
     equal_sampler,
     is_member,
@@ -31,20 +33,20 @@ _LARGEST = 1_000_000
 @final
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choice(Domain):
-    """One of several values without an order, all of one type; whole numbers beside floats become floats.
+    """One of several values without an order, all of one type or None; whole numbers beside floats become floats.
 
     Encoded one-hot, decoded by the largest coordinate (the first of equals); one or two values take one coordinate.
     """
 
-    values: tuple[Value, ...]
+    values: tuple[Scalar | None, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", plain_values("choice", self.values))
+        object.__setattr__(self, "values", plain_values("choice", self.values, optional=True))
 
     @property
-    def value_type(self) -> type[Value]:
-        """Bool, int, float or str."""
-        return type(self.values[0])
+    def value_type(self) -> type[Scalar | None]:
+        """Bool, int, float or str; that of None if there is nothing else."""
+        return next((type(value) for value in self.values if value is not None), type(None))
 
     @property
     def size(self) -> int:
@@ -52,7 +54,7 @@ class Choice(Domain):
         return len(self.values)
 
     @property
-    def default(self) -> Value:
+    def default(self) -> Scalar | None:
         """The first value."""
         return self.values[0]
 
@@ -71,7 +73,7 @@ class Choice(Domain):
         """The value."""
         return "%r"
 
-    def cast(self, value: object) -> Value:
+    def cast(self, value: object) -> Scalar | None:
         """The member that is meant, see `matched`."""
         return matched(self, value, self.values)
 
@@ -83,23 +85,18 @@ class Choice(Domain):
         """See `Domain`."""
         return member_checker(self, self.values)
 
-    def sampler(self) -> Callable[[float], Value]:
+    def sampler(self) -> Callable[[float], Scalar | None]:
         """See `Domain`; all values have the same chance."""
         return equal_sampler(self.values)
 
     def encoder(self) -> Callable[[Any], tuple[float, ...]]:
         """One-hot, or 0.25 and 0.75 for two values."""
-        n = len(self.values)
-        if n <= 2:
-            return table_encoder(self, dict(zip(self.values, equal_codes(len(self.values)), strict=True)))
-        return table_encoder(self, {v: tuple(float(j == i) for j in range(n)) for i, v in enumerate(self.values)})
+        return table_encoder(self, dict(zip(self.values, category_codes(len(self.values)), strict=True)))
 
-    def decoder(self) -> Callable[[Sequence[float]], Value]:
+    def decoder(self) -> Callable[[Sequence[float]], Scalar | None]:
         """See class."""
-        values = self.values
-        if len(values) <= 2:
-            return super(Choice, self).decoder()
-        return lambda code: values[max(range(len(values)), key=code.__getitem__)]
+        values, place = self.values, category_place(len(self.values))
+        return lambda code: values[place(code)]
 
 
 @final
@@ -113,7 +110,7 @@ class Ordinal(Domain):
             has more chance. "nn-log": the same for their logarithms.
     """
 
-    values: tuple[Value, ...]
+    values: tuple[Scalar, ...]
     kind: OrdinalKind | None = None
 
     def __post_init__(self) -> None:
@@ -132,7 +129,7 @@ class Ordinal(Domain):
             check_positive("ordinal with kind='nn-log'", float(self.values[0]), "kind='nn'")
 
     @property
-    def value_type(self) -> type[Value]:
+    def value_type(self) -> type[Scalar]:
         """Bool, int, float or str."""
         return type(self.values[0])
 
@@ -142,7 +139,7 @@ class Ordinal(Domain):
         return len(self.values)
 
     @property
-    def default(self) -> Value:
+    def default(self) -> Scalar:
         """The value in the middle; of two the upper."""
         return self.values[len(self.values) // 2]
 
@@ -161,7 +158,7 @@ class Ordinal(Domain):
         """The value."""
         return "%r"
 
-    def cast(self, value: object) -> Value:
+    def cast(self, value: object) -> Scalar:
         """The member that is meant, see `matched`."""
         return matched(self, value, self.values)
 
@@ -179,7 +176,7 @@ class Ordinal(Domain):
         pad = (places[-1] - places[0]) / (len(places) - 1) / 2
         return places, places[0] - pad, places[-1] + pad
 
-    def sampler(self) -> Callable[[float], Value]:
+    def sampler(self) -> Callable[[float], Scalar]:
         """See `Domain`."""
         values = self.values
         if self.kind == "equal" or len(values) == 1:

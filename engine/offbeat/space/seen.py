@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 class Seen:
     """A set of complete, valid configurations of one space; equal ones are told by `Space.key`."""
 
-    __slots__ = ("_key", "_keys", "_size")
+    __slots__ = ("_key", "_keys", "_space")
 
     def __init__(self, space: Space, configs: Iterable[Mapping[str, Any]] = ()) -> None:
         self._key = space.key
-        self._size = space.size
+        self._space = space
         self._keys: set[Hashable] = {space.key(config) for config in configs}
 
     def add(self, config: Mapping[str, Any]) -> bool:
@@ -40,5 +40,6 @@ class Seen:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing new is left; never in an infinite space."""
-        return self._size is not None and len(self._keys) >= self._size
+        """Whether nothing new is left; never in a space whose size is not known."""
+        size = self._space.size
+        return size is not None and len(self._keys) >= size

@@ -10,7 +10,9 @@ from typing import Any, Final
 from offbeat.errors import InvalidArgument, InvalidSpace, nearest
 from offbeat.space.constructors import finrange, logfinrange, lograndint, loguniform, ordinal
 from offbeat.space.domain import Domain
+from offbeat.space.entries import Conditional, Constraint
 from offbeat.space.finite import Choice
+from offbeat.space.nullable import Nullable
 from offbeat.space.numeric import Float, Integer
 
 _GOOD_FIT: Final = 0.995
@@ -22,7 +24,8 @@ def streamline_config_space(config_space: Mapping[str, Any], exclude_names: Coll
 
     A choice among more than two numbers becomes a regular grid if they lie nearly on one (linear or in the logarithm,
     R^2 >= 0.995), else an ordinal that keeps their distances. uniform and randint become their log variants if
-    lower > 0 and upper > 100 lower. The grid is the fitted one: values move to it.
+    lower > 0 and upper > 100 lower. The grid is the fitted one: values move to it. What a condition or a constraint
+    names stays as it is.
 
     Args:
         config_space: domains and constants by name.
@@ -36,10 +39,25 @@ def streamline_config_space(config_space: Mapping[str, Any], exclude_names: Coll
             raise InvalidArgument(
                 f"exclude_names has {name!r}, which the space lacks. {nearest(str(name), config_space)}"
             )
-    return {name: entry if name in exclude_names else _streamlined(entry) for name, entry in config_space.items()}
+    # An expression may name values that the better domain does not have.
+    named = {name for entry in config_space.values() for name in _expression_names(entry)}
+    return {
+        name: entry if name in exclude_names or name in named else _streamlined(entry)
+        for name, entry in config_space.items()
+    }
+
+
+def _expression_names(entry: Any) -> tuple[str, ...]:
+    if isinstance(entry, Conditional):
+        return entry.condition.names
+    return entry.expression.names if isinstance(entry, Constraint) else ()
 
 
 def _streamlined(entry: Any) -> Any:
+    if isinstance(entry, Conditional):
+        return Conditional(_streamlined(entry.domain), entry.condition)
+    if isinstance(entry, Nullable):
+        return Nullable(_streamlined(entry.of), entry.none)
     # Bounds may be too wide for whole numbers on a log scale: the entry stays then.
     with suppress(InvalidSpace):
         if isinstance(entry, Integer) and entry.scale == "linear" and 0 < _WIDE * entry.lower < entry.upper:
@@ -47,7 +65,8 @@ def _streamlined(entry: Any) -> Any:
         if isinstance(entry, Float) and entry.scale == "linear" and 0 < _WIDE * entry.lower < entry.upper:
             return loguniform(entry.lower, entry.upper)
         if isinstance(entry, Choice) and len(entry.values) > 2 and entry.value_type in (int, float):
-            return _ordered(sorted(float(value) for value in entry.values), entry.value_type is int)
+            values = [float(value) for value in entry.values if value is not None]
+            return entry if None in entry.values else _ordered(sorted(values), entry.value_type is int)
     return entry
 
 

@@ -11,10 +11,10 @@ import anyio
 import msgspec
 
 from offbeat.arguments import explained
+from offbeat.blackbox import load_blackbox
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import BackendContext, BackendSession, Blackbox
-from offbeat.registry import load
 from offbeat_plugins.backends.simulation.curves import CurveReader, FallingTime
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 from offbeat_plugins.backends.simulation.past import Past
@@ -59,6 +59,7 @@ class SimulatedBackend:
     """
 
     time: Literal["real", "simulated"] = "simulated"
+    suspends = True
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class SimulatedBackend:
     ) -> None:
         if isinstance(blackbox, str):
             self.default_name = f"{blackbox}-{dataset}" if dataset is not None else blackbox
-            blackbox = blackbox_by_name(blackbox, dataset)
+            blackbox = load_blackbox(blackbox, dataset)
         elif dataset is not None:
             raise InvalidArgument(f"dataset={dataset!r} goes with a blackbox given by name; this one is an object.")
         else:
@@ -106,7 +107,7 @@ class SimulatedBackend:
                 f"delay_on_trial_result={delay_on_trial_result!r} is longer than delay_complete_after_final_report="
                 f"{delay_complete_after_final_report!r}: a trial's last report would come after its end."
             )
-        self._thinking_time = checked(thinking_time)
+        self._thinking_time: ThinkingTime = checked(thinking_time)
         self._max_resource_attr = max_resource_attr
         self._checkpoints = support_checkpointing
         self.faults = FaultProfile.of(faults, fault_seed)
@@ -134,13 +135,6 @@ class SimulatedBackend:
             faults=self.faults,
             dollars_per_hour=self._price,
         )
-
-
-def blackbox_by_name(name: str, dataset: str | None = None) -> Blackbox:
-    """A blackbox plugin. Raises UnknownPlugin, or InvalidArgument for the data set, with the nearest name."""
-    make = load("offbeat.blackboxes", name)
-    blackbox: Blackbox = make() if dataset is None else make(dataset)
-    return blackbox
 
 
 def _seconds(name: str, value: object) -> float:

@@ -12,13 +12,22 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
-from offbeat.events import Event, Suggested, TrialResult
+from offbeat.events import (
+    Event,
+    Suggested,
+    TrialFailed,
+    TrialFinished,
+    TrialLost,
+    TrialPaused,
+    TrialResult,
+    TrialStopped,
+)
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
 from offbeat.registry import load
 from offbeat.seeds import Rows
@@ -26,6 +35,9 @@ from offbeat.space import Space
 from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.rungs import Rule, Rung
+
+OBSERVES: Final = frozenset((Suggested, TrialResult, TrialPaused, TrialStopped, TrialFinished, TrialFailed, TrialLost))
+"""Events that the rungs are built from."""
 
 
 @described
@@ -144,6 +156,10 @@ class ASHA:
             if isinstance(searcher, str)
             else searcher
         )
+        wanted = getattr(self._searcher, "observes", None)
+        #: None: the searcher is passed everything.
+        self._passed_on = None if wanted is None else frozenset(wanted)
+        self.observes = None if self._passed_on is None else OBSERVES | self._passed_on
         #: Trial -> resource level at which it is looked at next; the only look-up on a plain result.
         self._due: dict[TrialId, int] = {}
         self._bracket: dict[TrialId, int] = {}
@@ -159,14 +175,18 @@ class ASHA:
             if event.resource < self._due[event.trial]:
                 return ()
             decision = self._reached(event)
-            self._searcher.observe(event, ledger)
+            self._pass_on(event, ledger)
             return (decision,)
         if type(event) is Suggested:
             self._suggested(event)
         elif (trial := getattr(event, "trial", None)) is not None:
             self._follow(trial, ledger[trial].status)
-        self._searcher.observe(event, ledger)
+        self._pass_on(event, ledger)
         return ()
+
+    def _pass_on(self, event: Event, ledger: LedgerView) -> None:
+        if self._passed_on is None or type(event) in self._passed_on:
+            self._searcher.observe(event, ledger)
 
     def _suggested(self, event: Suggested) -> None:
         trial = event.trial
@@ -229,9 +249,9 @@ class ASHA:
         if not request.may_start:
             return None
         config = self._searcher.propose(request, ledger)
-        if isawaitable(config):
-            return self._later(config, request, ledger)
-        return self._start(config, request, ledger)
+        if type(config) is dict or not isawaitable(config):
+            return self._start(config, request, ledger)
+        return self._later(config, request, ledger)
 
     async def _later(
         self, config: Awaitable[dict[str, Any] | None], request: ProposalRequest, ledger: LedgerView

@@ -21,11 +21,13 @@ from offbeat.arguments import UnknownArgument, explained, one_name, require_coun
 from offbeat.decisions import Decision, Proposal, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
-from offbeat.events import Event, TrialResult
+from offbeat.events import Event, TrialFailed, TrialFinished, TrialResult, TrialStopped
 from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler
 from offbeat.registry import load
 from offbeat.space import Space
 from offbeat.trial import TrialId
+
+OBSERVES: Final[frozenset[type[Event]]] = frozenset((TrialResult, TrialStopped, TrialFinished, TrialFailed))
 
 _MEMBERS: Final = ("observe", "propose", "objective", "space", "seed")
 _SHARED: Final = ("config_space", "metric", "mode", "resource_attr", "time_attr", "max_resource_attr", "random_seed")
@@ -39,9 +41,9 @@ class MedianStoppingRule:
         MedianStoppingRule(config_space, metric="loss", resource_attr="epoch")
         MedianStoppingRule(scheduler=ASHA(...), running_average=False)
 
-    The other scheduler sees every event, its decisions on trials that the rule lets pass stand, and so do those on other
-    trials. At the highest level (`max_t`, where it is known) nothing is stopped: such a trial is about to end by itself.
-    With a metric that NaN can stand for, that metric's policy (`nonfinite`) applies before anything is compared.
+    The other scheduler sees every event that it wants to; its decisions on trials that the rule lets pass stand, and so do
+    those on other trials. At the highest level (`max_t`, where it is known) nothing is stopped: such a trial is about to end
+    by itself. With a metric that NaN can stand for, that metric's policy (`nonfinite`) applies before anything is compared.
 
     Args:
         config_space, metric, mode, max_resource_attr, random_seed: for a scheduler given by name, which is built with
@@ -84,8 +86,7 @@ class MedianStoppingRule:
             raise InvalidArgument(
                 f"rank_cutoff={rank_cutoff!r}: give a share of the trials from 0 to 1; 0.5 is the median."
             )
-        if isinstance(config_space, Scheduler):
-            raise InvalidArgument("Pass the scheduler by its name: MedianStoppingRule(scheduler=...).")
+        _refuse_scheduler(config_space)
         given = {
             "config_space": config_space,
             "metric": metric,
@@ -109,6 +110,10 @@ class MedianStoppingRule:
         self._averages = running_average
         self._grace_time, self._grace_population = grace_time, grace_population
         self._cutoff = float(rank_cutoff)
+        wanted = getattr(self.scheduler, "observes", None)
+        self._passed_on = None if wanted is None else frozenset(wanted)
+        #: What the rule wants to see, and what the other scheduler does; None: everything.
+        self.observes = None if self._passed_on is None else OBSERVES | self._passed_on
         #: Level -> what trials had there, better (lower) first, and whose value it is.
         self._levels: dict[int, tuple[list[float], list[TrialId]]] = {}
         #: Trial -> sum and number of the values that it has reported.
@@ -116,7 +121,8 @@ class MedianStoppingRule:
 
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Lets the other scheduler decide; a trial that is worse than the median at its level is stopped whatever it says."""
-        decisions = self.scheduler.observe(event, ledger)
+        passed_on = self._passed_on is None or type(event) in self._passed_on
+        decisions = self.scheduler.observe(event, ledger) if passed_on else ()
         if type(event) is TrialResult:
             if why := self._reached(event):
                 others = [one for one in decisions or () if one.trial != event.trial]
@@ -181,6 +187,14 @@ class MedianStoppingRule:
             }
             for level, (values, trials) in sorted(self._levels.items())
         ]
+
+
+def _refuse_scheduler(space: object) -> None:
+    if isinstance(space, Scheduler):
+        name = type(space).__name__
+        raise InvalidArgument(
+            f"Pass the scheduler as an argument of that name: MedianStoppingRule(scheduler={name}(...))."
+        )
 
 
 def _built(name: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> Scheduler:

@@ -8,7 +8,7 @@ from typing import Any
 from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Decision, Start
 from offbeat.describe import described
-from offbeat.events import Event, Suggested
+from offbeat.events import Event
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat_plugins.searchers.random import RandomSearcher
@@ -33,6 +33,8 @@ class RandomSearch:
 
     Raises InvalidArgument, InvalidSpace.
     """
+
+    observes = RandomSearcher.observes
 
     def __init__(
         self,
@@ -68,8 +70,7 @@ class RandomSearch:
 
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Remembers suggestions; decides nothing."""
-        if type(event) is Suggested:
-            self._searcher.observe(event, ledger)
+        self._searcher.observe(event, ledger)
         return ()
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:

@@ -97,7 +97,7 @@ def bracket_shares(levels: Sequence[int], brackets: int) -> tuple[float, ...]:
     return tuple(weight / total for weight in weights)
 
 
-PIECE: Final = 2_000
+PIECE: Final = 700
 """Entries of a piece of a ranking when it is cut: insertion moves no more than twice as many, few pieces are walked over."""
 
 
@@ -108,24 +108,22 @@ class Ranking:
     costs little more than one among a thousand.
     """
 
-    __slots__ = ("_lasts", "_size", "_trials", "_values")
+    __slots__ = ("_lasts", "_size", "_starts", "_trials", "_values")
 
     def __init__(self) -> None:
         self._size = 0
         self._values: list[list[float]] = [[]]
         self._trials: list[list[TrialId]] = [[]]
-        #: Highest value of each piece but the last, which takes everything above.
+        #: Highest value of each piece but the last, which takes everything above; entries before each piece.
         self._lasts: list[float] = []
+        self._starts = [0]
 
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, place: int) -> float:
-        for values in self._values:
-            if place < len(values):
-                return values[place]
-            place -= len(values)
-        raise IndexError(place)
+        piece = bisect_right(self._starts, place) - 1
+        return self._values[piece][place - self._starts[piece]]
 
     def items(self) -> Iterator[tuple[float, TrialId]]:
         """Values and trials, best first."""
@@ -134,34 +132,37 @@ class Ranking:
 
     def add(self, value: float, trial: TrialId) -> None:
         """Takes in a trial, behind those of the same value."""
-        piece = bisect_right(self._lasts, value) if self._lasts else 0
+        piece = bisect_right(self._lasts, value)
         values = self._values[piece]
         place = bisect_right(values, value)
         values.insert(place, value)
         self._trials[piece].insert(place, trial)
-        self._size += 1
+        self._moved(piece, 1)
         if len(values) > 2 * PIECE:
             self._cut(piece)
+
+    def _moved(self, piece: int, by: int) -> None:
+        self._size += by
+        starts = self._starts
+        for later in range(piece + 1, len(starts)):
+            starts[later] += by
 
     def _cut(self, piece: int) -> None:
         values, trials = self._values[piece], self._trials[piece]
         self._values[piece : piece + 1] = [values[:PIECE], values[PIECE:]]
         self._trials[piece : piece + 1] = [trials[:PIECE], trials[PIECE:]]
         self._lasts.insert(piece, values[PIECE - 1])
+        self._starts.insert(piece + 1, self._starts[piece] + PIECE)
 
     def below(self, value: float) -> int:
         """How many values are strictly lower."""
-        if not self._lasts:
-            return bisect_left(self._values[0], value)
         piece = bisect_left(self._lasts, value)
-        return sum(map(len, self._values[:piece])) + bisect_left(self._values[piece], value)
+        return self._starts[piece] + bisect_left(self._values[piece], value)
 
     def up_to(self, value: float) -> int:
         """How many values are not higher."""
-        if not self._lasts:
-            return bisect_right(self._values[0], value)
         piece = bisect_right(self._lasts, value)
-        return sum(map(len, self._values[:piece])) + bisect_right(self._values[piece], value)
+        return self._starts[piece] + bisect_right(self._values[piece], value)
 
     def place(self, value: float, trial: TrialId) -> int:
         """How many trials rank before this one, earlier ones of its value included. ValueError if it is not there."""
@@ -169,7 +170,7 @@ class Ranking:
         if found is None:
             raise ValueError(f"trial {trial} is not here with {value}")
         piece, place = found
-        return sum(map(len, self._values[:piece])) + place
+        return self._starts[piece] + place
 
     def remove(self, value: float, trial: TrialId) -> None:
         """Takes a trial out; nothing happens if it is not there."""
@@ -177,7 +178,7 @@ class Ranking:
         if found is not None:
             piece, place = found
             del self._values[piece][place], self._trials[piece][place]
-            self._size -= 1
+            self._moved(piece, -1)
 
     def _find(self, value: float, trial: TrialId) -> tuple[int, int] | None:
         """Equal values may lie in several pieces."""
@@ -235,9 +236,13 @@ class Rung:
         if self.rule == "paper":
             # Whole numbers: n * (1/3) may fall short of the integer that it should be.
             return len(entries) * self.level // self.next_level
-        if len(entries) < 2:
+        size = len(entries)
+        if size < 2:
             return 0
-        return entries.up_to(linear_quantile(entries, self.quantile))
+        limit = linear_quantile(entries, self.quantile)
+        # Between two neighbours, as nearly always, it needs no search.
+        place = int(self.quantile * (size - 1)) + 1
+        return place if entries[place - 1] <= limit < entries[place] else entries.up_to(limit)
 
     def better_than(self, value: float) -> int:
         """How many entries are strictly better."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from offbeat.events import Event, Suggested
@@ -28,6 +27,8 @@ class RandomSearcher:
         allow_duplicates: a configuration may come again. Otherwise whatever was suggested once, failed trials included,
             is not suggested again, and an exhausted space answers None.
     """
+
+    observes = frozenset({Suggested})
 
     def __init__(
         self,
@@ -79,30 +80,5 @@ class RandomSearcher:
     def _unseen(self) -> list[dict[str, Any]]:
         """Configurations that had not been seen when this was first called, in the order of the space."""
         if self._rest is None:
-            domains = self._space.domains
-            values = [values_of(domain.sampler()) for domain in domains.values()]
-            configs = (dict(zip(domains, combination, strict=True)) for combination in product(*values))
-            self._rest = [config for config in configs if config not in self._seen]
+            self._rest = [config for config in self._space.grid() if config not in self._seen]
         return self._rest
-
-
-def values_of(draw: Callable[[float], Any]) -> list[Any]:
-    """All values of a finite domain: `draw` maps [0, 1) to them in order, each to one interval.
-
-    Found by halving, so that a domain has to know nothing about being listed.
-    """
-    top = 1.0 - 2.0**-53
-    found = [draw(0.0)]
-    pending = [(0.0, found[0], top, draw(top))]
-    while pending:
-        low, first, high, last = pending.pop()
-        if first == last:
-            continue
-        middle = low + (high - low) / 2
-        if not low < middle < high:
-            found.append(last)
-            continue
-        between = draw(middle)
-        # The lower half is looked at first: values come out in order.
-        pending += [(middle, between, high, last), (low, first, middle, between)]
-    return found

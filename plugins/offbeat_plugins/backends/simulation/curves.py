@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
+
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.protocols import Blackbox
 
@@ -69,6 +71,7 @@ class CurveReader:
             )
         self.blackbox = blackbox
         self._levels = checked_levels(blackbox.levels)
+        self._head = self._levels[:HEAD]
         self.elapsed_attr = _elapsed_name(blackbox, elapsed_attr)
         self.metrics = tuple(name for name in blackbox.objectives if name != self.elapsed_attr)
         if not self.metrics:
@@ -85,7 +88,7 @@ class CurveReader:
             name = min(self._hyperparameters - config.keys())
             raise InvalidArgument(f"the blackbox needs hyperparameter {name!r}. {nearest(name, config)}")
         found = self.blackbox.curve(config, seed)
-        if not isinstance(found, Mapping):
+        if type(found) is not dict and not isinstance(found, Mapping):
             raise InvalidArgument(
                 f"the blackbox answered a {type(found).__name__}, not a mapping from objectives to curves"
             )
@@ -99,16 +102,16 @@ class CurveReader:
     def _checked(self, found: Mapping[str, Any], count: int) -> Curve:
         """The first `count` levels of what a blackbox answered."""
         begun = count < len(self._levels)
-        offsets = self._column(found, self.elapsed_attr, count)
-        columns = [self._levels[:count] if begun else self._levels]
-        complete = plain = True
+        offsets, plain = self._column(found, self.elapsed_attr, count)
+        columns = [self._head if begun else self._levels]
+        complete = True
         for name in self.metrics:
-            column = self._column(found, name, count)
+            column, numbers = self._column(found, name, count)
             columns.append(column)
             total = _total(column)
             if total - total != 0:
                 complete = False
-            elif min(column) <= -LARGEST or max(column) >= LARGEST or not _NUMBERS.issuperset(map(type, column)):
+            elif not numbers or min(column) <= -LARGEST or max(column) >= LARGEST:
                 plain = False
         if not complete:
             if begun:
@@ -128,7 +131,7 @@ class CurveReader:
                     "cumulative. falling_time='running-max' takes the highest so far."
                 )
             offsets = list(accumulate(offsets, max))
-        plain = plain and complete and offsets[-1] < LARGEST and _NUMBERS.issuperset(map(type, offsets))
+        plain = plain and complete and offsets[-1] < LARGEST
         return Curve(columns, offsets, found if begun else None, plain)
 
     def check_level(self, until: Any, name: str) -> int:
@@ -139,13 +142,15 @@ class CurveReader:
             raise InvalidArgument(f"{name}={until} is past the blackbox's last level, {self._levels[-1]}")
         return int(until)
 
-    def _column(self, found: Mapping[str, Any], name: str, count: int) -> list[Any]:
-        """The first values of an objective as a list of plain numbers."""
+    def _column(self, found: Mapping[str, Any], name: str, count: int) -> tuple[list[Any], bool]:
+        """The first values of an objective as a list, and whether all of them are int or float."""
         try:
             values = found[name]
         except KeyError:
             raise InvalidArgument(f"the blackbox's curve has no {name!r}. {nearest(name, found)}") from None
         size = len(self._levels)
+        if type(values) is np.ndarray and values.shape == (size,) and values.dtype.kind in "fiu":
+            return values[:count].tolist(), True
         try:
             fits = len(values) == size
         except TypeError:
@@ -157,7 +162,7 @@ class CurveReader:
             values = values[:count]
         plain = getattr(values, "tolist", None)
         column: list[Any] = plain() if plain is not None else list(values)
-        return column
+        return column, _NUMBERS.issuperset(map(type, column))
 
     def _without_missing(self, columns: list[list[Any]], offsets: list[float]) -> tuple[list[list[Any]], list[float]]:
         """Levels at which no objective has a value are missing; single values that are not finite become text."""

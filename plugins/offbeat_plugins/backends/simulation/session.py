@@ -236,6 +236,10 @@ class SimulatedSession:
         columns, offsets, found, run.plain = curve
         run.begun = found is not None
         stop = len(offsets)
+        if self._price is None and run.slow == 1.0 and not run.base and not run.seq and run.level == inf:
+            run.times, run.n = offsets, stop
+            run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, offsets, strict=True)))
+            return
         if run.level <= columns[0][-1]:
             stop = bisect_right(columns[0], run.level)
             run.begun = False
@@ -246,12 +250,13 @@ class SimulatedSession:
             times = [(offset - paid) * slow for offset in offsets[base:stop]]
         run.times = times
         run.n = max(0, stop - base)
-        extra = [times] if self._price is None else [times, [seconds * self._price for seconds in times]]
+        rows = [*columns, times]
         if base or done:
-            columns = [column[base + done :] for column in columns]
-            extra = [column[done:] for column in extra]
+            rows = [*(column[base + done :] for column in columns), times[done:]]
+        if self._price is not None:
+            rows.append([seconds * self._price for seconds in rows[-1]])
         # Dictionaries are made one at a time, as they are sent, and without a turn of the interpreter.
-        run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, *extra, strict=False)))
+        run.rows = map(dict, map(zip, repeat(self._names), zip(*rows)))  # noqa: B905 - the last ones are shorter
 
     def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
         """What comes behind the beginning of a curve."""

@@ -1,0 +1,77 @@
+"""Recorded and modelled trainings: by name with `load_blackbox`, or made from your own data with the classes here.
+
+The classes that come with offbeat are loaded when they are used. They are found through their entry points like
+anybody's; `offbeat.registry.load("blackbox_types", name)` gives a stranger's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from offbeat.protocols import Blackbox
+    from offbeat_plugins.blackboxes.function import FunctionBlackbox
+    from offbeat_plugins.blackboxes.onnx import OnnxBlackbox
+    from offbeat_plugins.blackboxes.renamed import RenamedBlackbox
+    from offbeat_plugins.blackboxes.tabular import TabularBlackbox
+
+PLUGINS: Final = {
+    "FunctionBlackbox": "function",
+    "OnnxBlackbox": "onnx",
+    "RenamedBlackbox": "renamed",
+    "TabularBlackbox": "tabular",
+}
+"""Class -> name of its entry point in `offbeat.blackbox_types`."""
+
+__all__ = ["PLUGINS", "FunctionBlackbox", "OnnxBlackbox", "RenamedBlackbox", "TabularBlackbox", "load_blackbox"]
+
+
+def load_blackbox(name: str, dataset: str | None = None) -> Blackbox:
+    """A blackbox that an installed distribution offers under a name, as `offbeat plugins blackboxes` lists it.
+
+    Args:
+        name: "digits"; `distribution:name` where two use the same name.
+        dataset: which of its data sets; None where it has one.
+
+    Raises:
+        UnknownPlugin: with the nearest name, and what else `offbeat.registry.load` raises.
+        InvalidArgument: it has no such data set; with the nearest name.
+        BrokenPlugin: the plugin raises something else, or answers what is no blackbox.
+    """
+    from offbeat.errors import BrokenPlugin, InvalidArgument, OffbeatError
+    from offbeat.protocols import Blackbox
+    from offbeat.registry import load
+
+    for argument, value in (("name", name), ("dataset", dataset)):
+        if not isinstance(value, str) and (value is not None or argument == "name"):
+            raise InvalidArgument(f"{argument}={value!r}: give a text.")
+    make = load("offbeat.blackboxes", name)
+    try:
+        found: object = make() if dataset is None else make(dataset)
+    except OffbeatError:
+        raise
+    except Exception as error:
+        raise BrokenPlugin("offbeat.blackboxes", name, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, Blackbox):
+        raise BrokenPlugin("offbeat.blackboxes", name, f"it answers a {type(found).__name__}, which is no blackbox")
+    return found
+
+
+if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
+
+    def __getattr__(name: str) -> object:
+        if name not in PLUGINS:
+            hint = ""
+            if not name.startswith("_"):
+                from offbeat.errors import nearest
+
+                hint = f". {nearest(name, __all__)}"
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        from offbeat.registry import load
+
+        # By distribution: a stranger's plugin of the same name does not get in between.
+        value = globals()[name] = load("offbeat.blackbox_types", f"offbeat:{PLUGINS[name]}")
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

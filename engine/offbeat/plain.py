@@ -1,0 +1,252 @@
+"""The straight road: what the conductor does where nothing is out of the ordinary, written out.
+
+Nearly every result is one more value of a trial that runs on or is stopped, nearly every proposal one more configuration,
+nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so each is one function
+here, with as few calls as can be. Each looks first whether it applies and has done nothing if it answers False; what it does
+else is, event for event and field for field, what `Conductor` and the folds do on their way through the general case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from offbeat.decisions import Continue, Decision, Pause, Start, Stop
+from offbeat.events import Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped
+from offbeat.protocols import ProposalRequest
+from offbeat.seeds import child_seed
+from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
+from offbeat.trial import Status, TrialId, TrialRecord
+from offbeat.verdicts import check_decisions
+
+if TYPE_CHECKING:
+    from offbeat.conductor import Conductor
+
+_RUNNING: Final = Status.RUNNING
+_FLAT: Final = frozenset((int, bool, type(None)))
+"""Types of tags that come back from JSON as they were."""
+
+
+def _alone(decisions: Sequence[Decision], trial: TrialId) -> Decision | None:
+    """The only decision, if it is a faultless one on the trial itself."""
+    if type(decisions) is tuple and len(decisions) == 1:
+        decision: Decision = decisions[0]
+        kind = type(decision)
+        if (kind is Continue or kind is Stop or kind is Pause) and decision.trial == trial:
+            why = decision.why
+            if type(why) is str and why.isascii():
+                return decision
+    return None
+
+
+class Plain:
+    """The straight road of one conductor."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        state, scheduler = conductor.state, conductor.scheduler
+        objective = scheduler.objective
+        first, *others = objective.metrics
+        self._conductor, self._state, self._ledger, self._usage = conductor, state, state.ledger, state.usage
+        self._trials, self._slots = state.ledger.trials, state.ledger.slots
+        self._metric, self._minimise = first.name, first.mode == "min"
+        self._resource_attr = objective.resource_attr or ""
+        self._max_resource_attr = objective.max_resource_attr
+        self._space, self._seed = scheduler.space, state.spec.seed
+        self._observe = scheduler.observe
+        self._shows_results = TrialResult in state.observed
+        self._shows_suggested = Suggested in state.observed
+        self._shows_started = TrialStarted in state.observed
+        self._shows_ends = frozenset((TrialStopped, TrialFinished)) & state.observed
+        #: Whether results are more than a value at a level to anybody but the scheduler.
+        self._special = bool(others or state.usage.metrics or first.nonfinite == "worst")
+
+    def result(self, signal: Reported, at: float) -> bool:
+        """A report, as `Conductor` takes it in when it is the next one of a trial that runs."""
+        conductor, state, trial = self._conductor, self._state, signal.trial
+        record = self._trials.get(trial)
+        if (
+            record is None
+            or (seq := signal.seq) != record.next_seq
+            or record.status is not _RUNNING
+            or (attempt := signal.attempt) != record.attempt
+            or conductor.cut
+            or state.failing
+            or conductor.early
+            or self._special
+        ):
+            return False
+        metric, metrics = self._metric, signal.metrics
+        level, value = metrics.get(self._resource_attr), metrics.get(metric)
+        if (
+            type(level) is not int
+            or level <= record.resource
+            or (type(value) is not float and type(value) is not int)
+            or "st_worker_cost" in metrics
+        ):
+            return False
+        state.count += 1
+        state.waiting = False
+        record.next_seq = seq + 1
+        record.reports += 1
+        record.resource = level
+        record.last = metrics
+        best = record.best
+        if best is None or (value < best[metric] if self._minimise else value > best[metric]):
+            record.best = metrics
+        events = conductor.events
+        decisions: Sequence[Decision] = ()
+        alone: Decision | None = None
+        failure: BaseException | None = None
+        if self._shows_results:
+            try:
+                # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+                decisions = self._observe(TrialResult(at, trial, attempt, seq, level, metrics.copy()), self._ledger)
+                if decisions:
+                    alone = _alone(decisions, trial)
+                    if alone is None:
+                        check_decisions(TrialResult(at, trial, attempt, seq, level, metrics), decisions, self._ledger)
+            except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                decisions, failure = (), error
+        if not decisions:
+            events.append(TrialResult(at, trial, attempt, seq, level, metrics))
+            if failure is not None:
+                conductor.scheduler_failed(at, "observe(trial-result)", failure)
+        elif alone is None:
+            event = TrialResult(at, trial, attempt, seq, level, metrics)
+            events.append(event)
+            conductor.decide(event, decisions, len(events) - 1)
+        else:
+            kind, why = type(alone), alone.why
+            if kind is Continue:
+                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "continue", why))
+            elif kind is Stop:
+                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "stop", why))
+                record.status, record.reason, record.told_at = Status.STOPPING, why, at
+                conductor.commands.append(StopTrial(trial, attempt))
+            else:
+                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "pause", why))
+                record.status, record.reason, record.told_at = Status.PAUSING, why, at
+                conductor.commands.append(PauseTrial(trial, attempt))
+        usage, limits = self._usage, conductor.limits
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        usage.results += 1
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            conductor.check_limits(at)
+        return True
+
+    def start(self, request: ProposalRequest, proposal: Start, at: float) -> bool:
+        """A proposal that came at once, and the start of its trial."""
+        conductor, state = self._conductor, self._state
+        until, why, tags = proposal.until, proposal.why, proposal.tags
+        if (
+            proposal.donor is not None
+            or not request.may_start
+            or conductor.draining
+            or state.queue
+            or self._shows_started
+            or not state.limits.asynchronous
+            or (until is not None and (type(until) is not int or until < 1))
+            or type(why) is not str
+            or not why.isascii()
+            or type(tags) is not dict
+        ):
+            return False
+        if tags:
+            for name, tag in tags.items():
+                if type(tag) not in _FLAT or type(name) is not str:
+                    return False
+            tags = tags.copy()
+        try:
+            config = self._space.validate(proposal.config)
+        except Exception as error:  # an answer can be wrong in any way
+            conductor.proposal_failed(request, error, at)
+            return True
+        conductor.asked = False
+        conductor.proposal_errors = 0
+        trials, events, usage = self._trials, conductor.events, self._usage
+        trial = TrialId(len(trials))
+        suggested = Suggested(at, request.number, "start", trial, config, until, None, why, tags)
+        state.count += 1
+        state.request = None
+        state.waiting = False
+        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+            usage.elapsed = at
+        record = trials[trial] = TrialRecord(trial, config, until, None, tags)
+        events.append(suggested)
+        if self._shows_suggested:
+            try:
+                if decisions := self._observe(suggested, self._ledger):
+                    check_decisions(suggested, decisions, self._ledger)
+            except BaseException as error:  # see `result`
+                state.queue[trial] = None
+                conductor.scheduler_failed(at, "observe(suggested)", error)
+                return True
+        slot = self._ledger.free_slot()
+        events.append(TrialStarted(at, trial, 0, slot))
+        state.count += 1
+        record.status, record.attempt, record.slot = _RUNNING, 0, slot
+        record.attempt_at = record.started_at = at
+        self._ledger.occupy(slot, trial)
+        state.filling = state.filling and len(self._slots) < state.limits.n_workers
+        usage.started += 1
+        script_config = self._space.full(config)
+        if until is not None and self._max_resource_attr is not None:
+            script_config[self._max_resource_attr] = until
+        conductor.commands.append(
+            StartTrial(
+                trial=trial, attempt=0, config=script_config, slot=slot, seed=child_seed(self._seed, "trial", trial)
+            )
+        )
+        limits = conductor.limits
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            conductor.check_limits(at)
+        return True
+
+    def end(self, signal: Ended, at: float) -> bool:
+        """The end of an attempt that was stopped by the scheduler, or of one that has finished."""
+        conductor, state, trial = self._conductor, self._state, signal.trial
+        record = self._trials.get(trial)
+        if (
+            record is None
+            or (attempt := signal.attempt) != record.attempt
+            or conductor.closing is not None
+            or conductor.early
+            or state.failing
+            or conductor.delete_checkpoints
+            or self._special
+        ):
+            return False
+        usage = self._usage
+        event: TrialStopped | TrialFinished
+        if record.status is Status.STOPPING:
+            event = TrialStopped(at, trial, attempt, "scheduler", record.reason)
+            record.status = Status.STOPPED
+            self._ledger.vacate(record, at, record.reason)
+            usage.stopped += 1
+        elif record.status is _RUNNING and signal.how == "finished" and record.reports:
+            event = TrialFinished(at, trial, attempt)
+            record.status = Status.FINISHED
+            self._ledger.vacate(record, at, "ran to its end")
+            usage.completed += 1
+        else:
+            return False
+        usage.finished += 1
+        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+            usage.elapsed = at
+        state.count += 1
+        state.waiting = False
+        state.filling = state.filling or not self._slots
+        conductor.events.append(event)
+        if type(event) in self._shows_ends:
+            conductor.observe(event)
+        limits = conductor.limits
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            conductor.check_limits(at)
+        return True

@@ -1,0 +1,315 @@
+"""What must not matter to a run in simulated time: names, crashes, observers, the machine's load, when it is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offbeat import StoppingCriterion
+from offbeat.events import ExperimentClosed
+from offbeat.testing.recording import LatestRecordingObserver, RecordingObserver
+
+KINDS = ("random", "stopping", "promotion")
+
+FAULTS = {"preemptions_per_hour": 600.0, "crashes_per_hour": 200.0, "hangs_per_hour": 100.0, "max_silence": 7.0,
+          "slow_workers": 0.3}  # fmt: skip
+
+
+class Workload(NamedTuple):
+    """What is searched, and how."""
+
+    kind: str
+    seed: int
+    times: str
+    workers: int
+    stop: dict[str, Any]
+    backend: dict[str, Any]
+    tuner: dict[str, Any]
+
+    def make(self, simulation: Any, **changes: Any) -> Any:
+        return simulation.backend(self.times, nan=True, **{**self.backend, **changes})
+
+    def options(self, backend: Any) -> dict[str, Any]:
+        stop = StoppingCriterion(**self.stop)
+        return {"backend": backend, "stop_criterion": stop, "n_workers": self.workers, **self.tuner}
+
+    def scheduler(self, simulation: Any) -> Any:
+        return simulation.scheduler(self.kind, self.seed, nonfinite="ignore")
+
+
+seconds = st.sampled_from([0.0, 0.0, 0.5, 2.0])
+
+delays = st.fixed_dictionaries(
+    dict.fromkeys(("delay_start", "delay_stop", "delay_complete_after_stop", "thinking_time"), seconds)
+)
+
+limits = st.one_of(
+    st.builds(lambda n: {"max_num_trials_started": n}, st.integers(1, 25)),
+    st.builds(lambda n: {"max_num_evaluations": n}, st.integers(1, 80)),
+    st.builds(lambda t: {"max_wallclock_time": t / 2}, st.integers(1, 60)),
+)
+
+
+def workloads(*, faults: bool = True) -> st.SearchStrategy[Workload]:
+    extra = st.fixed_dictionaries({
+        "support_checkpointing": st.booleans(),
+        "faults": st.sampled_from([None, FAULTS]) if faults else st.none(),
+    })  # fmt: skip
+    return st.builds(
+        Workload,
+        kind=st.sampled_from(KINDS),
+        seed=st.integers(0, 1000),
+        times=st.sampled_from(["tied", "apart", "bursts"]),
+        workers=st.integers(1, 8),
+        stop=limits,
+        backend=st.builds(lambda a, b: {**a, **b}, delays, extra),
+        tuner=st.fixed_dictionaries({
+            "max_retries": st.integers(0, 2),
+            "asynchronous_scheduling": st.booleans(),
+            "wait_trial_completion_when_stopping": st.booleans(),
+        }),
+    )  # fmt: skip
+
+
+def counts(some: int, many: int) -> pytest.MarkDecorator:
+    """Some examples with every run of the tests, many among the campaigns."""
+    campaign = [pytest.mark.faults, pytest.mark.timeout(600)]
+    return pytest.mark.parametrize(
+        "count", [pytest.param(some, id="some"), pytest.param(many, id="many", marks=campaign)]
+    )
+
+
+def run(lab: Any, simulation: Any, workload: Workload, **changes: Any) -> Path:
+    """A whole run; its home."""
+    home: Path = simulation.fresh()
+    options = {**workload.options(workload.make(simulation)), **changes}
+    lab.run(lab.tuner(home, workload.scheduler(simulation), **options))
+    lab.check_closed(home)
+    return home
+
+
+def same(lab: Any, simulation: Any, workload: Workload, other: Callable[[], Path]) -> None:
+    """Another way to run the workload decides alike."""
+    expected = lab.digest(run(lab, simulation, workload))
+    assert lab.digest(other()) == expected
+
+
+# --- how it is run
+
+
+class Failing:
+    """Raises on its n-th batch."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def handle(self, events: Sequence[Any]) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("the tracker is down")
+
+
+class Gate(RecordingObserver):
+    """Lets another observer go on once the run is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = threading.Event()
+
+    async def handle(self, events: Sequence[Any]) -> None:
+        await super().handle(events)
+        if any(isinstance(recorded.event, ExperimentClosed) for recorded in events):
+            self.opened.set()
+
+
+class Slow:
+    """Is not done with its first batch before the run is over."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.seen = 0
+
+    def handle(self, events: Sequence[Any]) -> None:
+        self.gate.opened.wait()
+        self.seen += len(events)
+
+
+@counts(10, 200)
+def test_observers_change_nothing(lab: Any, simulation: Any, count: int) -> None:
+    @settings(max_examples=count)
+    @given(workload=workloads(), failing=st.lists(st.integers(0, 3), max_size=3))
+    def check(workload: Workload, failing: list[int]) -> None:
+        gate = Gate()
+        slow = Slow(gate)
+        observers = [gate, slow, LatestRecordingObserver(), *map(Failing, failing)]
+        found: list[Path] = []
+        same(
+            lab,
+            simulation,
+            workload,
+            lambda: found.append(run(lab, simulation, workload, observers=observers)) or found[0],
+        )
+        assert gate.events == lab.events(found[0])[: len(gate.events)]
+        assert slow.seen == len(gate.events)
+
+    check()
+
+
+@counts(10, 200)
+@pytest.mark.parametrize("durability", ["end", "commit"])
+def test_when_it_is_written_down_changes_nothing(lab: Any, simulation: Any, durability: str, count: int) -> None:
+    @settings(max_examples=count)
+    @given(workload=workloads())
+    def check(workload: Workload) -> None:
+        same(lab, simulation, workload, lambda: run(lab, simulation, workload, durability=durability))
+
+    check()
+
+
+@contextmanager
+def busy(threads: int) -> Iterator[None]:
+    """Threads that want the interpreter all the time."""
+    over = threading.Event()
+
+    def turn() -> None:
+        while not over.is_set():
+            sum(range(1000))
+
+    working = [threading.Thread(target=turn) for _ in range(threads)]
+    for thread in working:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in working:
+            thread.join()
+
+
+@counts(3, 25)
+def test_load_changes_nothing(lab: Any, simulation: Any, count: int) -> None:
+    """Beside busy threads, beside other tasks on the same loop, and in a thread of its own."""
+
+    async def among_tasks(tuner: Any) -> None:
+        async def turn() -> None:
+            while True:
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(turn()) for _ in range(5)]
+        await tuner.arun()
+        for task in tasks:
+            task.cancel()
+
+    @settings(max_examples=count)
+    @given(workload=workloads(), way=st.sampled_from(["threads", "tasks", "thread"]))
+    def check(workload: Workload, way: str) -> None:
+        def loaded() -> Path:
+            home: Path = simulation.fresh()
+            tuner = lab.tuner(
+                home, workload.scheduler(simulation), **workload.options(workload.make(simulation)), durability="commit"
+            )
+            if way == "threads":
+                with busy(3):
+                    lab.run(tuner)
+            elif way == "tasks":
+                asyncio.run(among_tasks(tuner))
+            else:
+                tuner.run()
+            return home
+
+        same(lab, simulation, workload, loaded)
+
+    check()
+
+
+# --- crashes
+
+
+@counts(15, 300)
+def test_it_may_be_cut_anywhere_and_again(lab: Any, simulation: Any, count: int) -> None:
+    """Crash after crash, each behind the last; the journal tells the same in the end, trials and decisions."""
+
+    @settings(max_examples=count)
+    @given(workload=workloads(), cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4).map(sorted))
+    def check(workload: Workload, cuts: list[float]) -> None:
+        home = run(lab, simulation, workload)
+        expected, table = lab.digest(home), lab.table(home, workload.scheduler(simulation))
+        events = lab.events(home)
+        kept = 0
+        for cut in cuts:
+            kept = max(kept, 1 + int(cut * (len(events) - 2)))
+            home = simulation.fresh()
+            simulation.resumed(
+                lab,
+                home,
+                events[:kept],
+                trial_backend=workload.make(simulation),
+                scheduler=workload.scheduler(simulation),
+            )
+            lab.check_closed(home)
+            assert lab.digest(home) == expected
+            assert lab.table(home, workload.scheduler(simulation)) == table
+            events = lab.events(home)
+
+    check()
+
+
+# --- names and units
+
+
+@counts(10, 200)
+def test_numbers_of_trials_and_workers_mean_nothing(lab: Any, simulation: Any, lines: Any, count: int) -> None:
+    """Without faults, which are drawn by them: behind the line every trial and every worker goes by another number."""
+
+    @settings(max_examples=count)
+    @given(workload=workloads(faults=False), trials=st.permutations(range(30)), slots=st.permutations(range(8)))
+    def check(workload: Workload, trials: list[int], slots: list[int]) -> None:
+        def renamed(trials: Sequence[int], slots: Sequence[int]) -> Path:
+            line = partial(lines.Renamed, trials=dict(enumerate(trials)), slots=dict(enumerate(slots)))
+            return run(lab, simulation, workload, backend=lines.Over(workload.make(simulation), line))
+
+        expected = lab.digest(renamed(range(30), range(8)))
+        assert lab.digest(renamed(trials, slots)) == expected
+
+    check()
+
+
+@counts(10, 200)
+def test_time_has_no_unit(lab: Any, simulation: Any, count: int) -> None:
+    """Everything takes four times as long: the same is decided, four times as late."""
+
+    @settings(max_examples=count)
+    @given(workload=workloads(faults=False))
+    def check(workload: Workload) -> None:
+        found = lab.events(run(lab, simulation, workload))
+        slow = workload._replace(
+            times=lambda config, levels: 4 * simulation.TIMES[workload.times](config, levels),
+            stop={name: 4 * value if name == "max_wallclock_time" else value for name, value in workload.stop.items()},
+            backend={
+                name: 4 * value if isinstance(value, float) else value for name, value in workload.backend.items()
+            },
+        )
+        slowed = lab.events(run(lab, simulation, slow))
+        assert [told(event, 4.0) for event in found[1:]] == [told(event, 1.0) for event in slowed[1:]]
+
+    check()
+
+
+def told(event: Any, unit: float) -> tuple[Any, ...]:
+    """An event with its times in a unit."""
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    fields["at"] *= unit
+    if "metrics" in fields:
+        fields["metrics"] = {**event.metrics, "elapsed": event.metrics["elapsed"] * unit}
+    fields.pop("reason", None)
+    fields.pop("sample", None)
+    return (type(event).__name__, fields)

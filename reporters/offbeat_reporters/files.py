@@ -20,7 +20,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.events import Suggested, TrialResult
 from offbeat.journal import read_journal
 from offbeat.protocols import ExperimentView, Recorded
-from offbeat.results import COLUMNS, result_row
+from offbeat.results import COLUMNS, cell, result_row
 
 _KEY: Final = COLUMNS[:5]
 """Columns by which a row of the file is recognised as a result of the journal."""
@@ -243,15 +243,10 @@ def _key(row: Mapping[str, Any]) -> Key:
 
 def _cell(value: Any) -> str:
     # No cell holds a line break, so that a line is a row and a torn row can be seen.
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") if _broken(value) else value
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, dict | list | tuple):
-        return msgspec.json.encode(value).decode()
-    return str(value)
+    text = cell(value)
+    if isinstance(value, str) and _broken(text):
+        return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return text
 
 
 def _broken(text: str) -> bool:

@@ -54,7 +54,6 @@ class Notebook:
         self._more = 0
         self._outcome = ""
         self._pause = BEAT
-        self._worker = Worker("offbeat-display")
         self._lock = asyncio.Lock()
         self._failed: BaseException | None = None
         await self._show(again=False)
@@ -84,7 +83,6 @@ class Notebook:
         self._beats.cancel()
         await asyncio.wait([self._beats])
         await self._show()
-        self._worker.close()
         self._raise()
 
     def _compare(self, at: float, value: float) -> None:
@@ -97,7 +95,11 @@ class Notebook:
             moment = self._moment()
             pictures = {"text/html": picture.html(moment), "text/plain": picture.text(moment)}
             self._pause = max(BEAT, 20 * (self._clock.monotonic() - began))
-            answer = await self._worker.call(self._display, pictures, again)
+            worker = Worker("offbeat-display")  # one for each picture: a run that is cut off leaves no thread behind
+            try:
+                answer = await worker.call(self._display, pictures, again)
+            finally:
+                worker.close()
         if isinstance(answer, Raised):
             self._failed = answer.error
 

@@ -121,7 +121,7 @@ def hostile(tmp_path: Path) -> Any:
         seed=1,
         metrics=(MetricSpec(f"m{HOSTILE}"),),
         resource_attr=f"r{HOSTILE}",
-        space={f"h{HOSTILE}": {}, "fixed": {"constant": 3}},
+        space={f"h{HOSTILE}": {"domain": "choice"}, "fixed": {"constant": 3}, "rule": {"require": "x > 1"}},
         scheduler=ComponentDescription("offbeat.schedulers", f"s{HOSTILE}"),
         backend=ComponentDescription("offbeat.backends", f"b{HOSTILE}"),
         limits=Limits(n_workers=1),
@@ -162,6 +162,7 @@ def test_an_experiment_shows_how_it_stands_and_its_best(hostile: Any) -> None:
     assert "trial 0" in told
     assert str(hostile.folder.path) in told
     assert "fixed" not in told
+    assert "rule" not in told
 
 
 @pytest.mark.parametrize("seed", range(4))

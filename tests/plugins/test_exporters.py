@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offbeat.results import Table
@@ -31,10 +31,11 @@ rows = st.lists(
 
 
 def table_of(found: list[dict[str, Any]]) -> Table:
-    return Table("results", lambda: iter(found), ("seq",), (), lambda name: not name.startswith("config_"))
+    return Table("results", lambda: iter(found), ("seq", "at"), (), lambda name: not name.startswith("config_"))
 
 
 @given(rows)
+@example([{"a": "\r"}, {"a": '\r\n,"', "b": "'"}])
 def test_csv_can_be_read_back(found: list[dict[str, Any]]) -> None:
     table = table_of(found)
     text = b"".join(Csv().encode(table)).decode()
@@ -91,7 +92,7 @@ def test_pandas_has_the_types_that_people_expect() -> None:
         ]
     ).to("pandas")  # fmt: skip
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
-        "seq": "float64", "n": "int64", "some": "Int64", "x": "float64", "gap": "float64", "ok": "bool",
+        "seq": "float64", "at": "float64", "n": "int64", "some": "Int64", "x": "float64", "gap": "float64", "ok": "bool",
         "maybe": "boolean", "text": "object", "bad": "float64", "config_c": "object",
     }  # fmt: skip
     assert frame["x"].mean() == 1.75

@@ -83,7 +83,9 @@ def test_every_entry_point_of_ours_loads() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [offbeat, offbeat.backend, offbeat.blackbox, baselines, integrations], ids=lambda module: module.__name__
+    "module",
+    [offbeat, offbeat.backend, offbeat.blackbox, baselines, integrations],
+    ids=lambda module: module.__name__,
 )
 def test_misspelt_name_is_an_attribute_error(module: object) -> None:
     with pytest.raises(AttributeError, match="Tunner"):

@@ -8,7 +8,7 @@ from offbeat.home import ExperimentFolder, find
 from offbeat.results.experiment import COUNTED, Experiment
 from offbeat.results.listing import Listing, Skipped, list_experiments
 from offbeat.results.records import Best, Incumbent, Point, Session, Summary
-from offbeat.results.table import COLUMNS, Column, Table, result_row
+from offbeat.results.table import COLUMNS, Column, Table, cell, result_row
 from offbeat.results.trials import Trial, Trials, in_order
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "Trial",
     "Trials",
+    "cell",
     "in_order",
     "list_experiments",
     "load",

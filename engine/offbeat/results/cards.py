@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from offbeat.events import ASK_TELL
 from offbeat.markup import Html, card, element, facts, faint, plot, table, tuned
 from offbeat.text import shown
 
@@ -138,7 +139,9 @@ def _status(experiment: Experiment) -> Html:
     if running is not None:
         return element("span", f"running by process {running.pid}, {experiment.elapsed:.1f} s so far")
     why = f": {last.reason}" if last.reason else ""
-    again = "" if experiment.status == "done" else f"; go on with Tuner.resume({experiment.name!r}).run()"
+    asked = experiment.spec.backend.name == ASK_TELL
+    call = experiment.goes_on_with if asked else f"Tuner.resume({experiment.name!r}).run()"
+    again = "" if experiment.status == "done" else f"; go on with {call}"
     return element("span", f"{experiment.status}{why}{again}")
 
 
@@ -155,7 +158,7 @@ def _best(experiment: Experiment, best: Any) -> Html:
 
 def _trials(experiment: Experiment, most: int) -> Html:
     spec = experiment.spec
-    names = [name for name, entry in spec.space.items() if "constant" not in entry]
+    names = [name for name, entry in spec.space.items() if "domain" in entry]
     ranked = experiment.trials.ranked()
     rows = [
         (

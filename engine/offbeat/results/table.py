@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from offbeat.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -151,6 +153,15 @@ def result_row(seq: int, event: TrialResult, config: Mapping[str, Any]) -> dict[
     for name, value in config.items():
         row[f"config_{name}"] = value
     return row
+
+
+def cell(value: Any) -> str:
+    """A value as a cell of a text: nothing for None, floats with all their digits, lists and dictionaries as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else str(value)
 
 
 def trial_row(record: TrialRecord, best: Mapping[str, Any]) -> dict[str, Any]:

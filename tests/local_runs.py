@@ -23,10 +23,12 @@ class LocalRuns:
 
     Attributes:
         marker: stands in the environment of every trial; `alive()` finds the processes that have it there or in argv.
+        preload: modules that backends keep loaded for Python scripts; None: none, trials are fresh interpreters.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, preload: Sequence[str] | None = None) -> None:
         self.path = path
+        self.preload = preload
         self.folder = ExperimentFolder(path / "experiment")
         self.folder.path.mkdir()
         self.marker = f"offbeat-test-{os.getpid()}-{path.name}-"
@@ -38,6 +40,8 @@ class LocalRuns:
         return file
 
     def backend(self, script: Path, **options: Any) -> LocalBackend:
+        if Path(script).suffix == ".py" and "binary" not in options:
+            options.setdefault("preload", self.preload)
         return LocalBackend(script, env={"TEST_MARKER": self.marker, **options.pop("env", {})}, **options)
 
     @asynccontextmanager
@@ -67,16 +71,20 @@ class LocalRuns:
         return int(session.pids[trial])
 
     def alive(self, marker: str | None = None) -> list[int]:
-        """Processes with the marker in their initial environment or their arguments, zombies left out."""
+        """Processes with the marker in their initial environment or their arguments, zombies left out.
+
+        Fork servers and their shims, which have the environment too and stay while the session is open, are no trials.
+        """
         wanted = (marker or self.marker).encode()
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     texts = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                    guard = (entry / "comm").read_text().startswith("offbeat-")
                 except OSError:
                     continue
-                if wanted in texts:
+                if wanted in texts and not guard:
                     found.append(int(entry.name))
         return found
 
@@ -94,6 +102,6 @@ class LocalRuns:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> LocalRuns:
-    """Local trials in a temporary folder."""
-    return LocalRuns(tmp_path)
+def local(tmp_path: Path, request: pytest.FixtureRequest) -> LocalRuns:
+    """Local trials in a temporary folder. Parametrized indirectly it takes `preload`."""
+    return LocalRuns(tmp_path, getattr(request, "param", None))

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from offbeat_plugins.backends.blackbox_repository import BlackboxRepositoryBackend as BlackboxRepositoryBackend
     from offbeat_plugins.backends.coroutine import CoroutineBackend as CoroutineBackend
     from offbeat_plugins.backends.local import LocalBackend as LocalBackend
+    from offbeat_plugins.backends.python import PythonBackend as PythonBackend
     from offbeat_plugins.backends.simulated import SimulatedBackend as SimulatedBackend
 
 PLUGINS: Final = {
     "BlackboxRepositoryBackend": "blackbox-repository",
     "CoroutineBackend": "coroutine",
     "LocalBackend": "local",
+    "PythonBackend": "python",
     "SimulatedBackend": "simulated",
 }
 """Class -> name of its entry point in `offbeat.backends`."""

@@ -268,6 +268,11 @@ def _pipe() -> int:
     return -1
 
 
+def made() -> bool:
+    """Whether a Reporter has been made in this process or, before its fork, in its parent."""
+    return _process.made
+
+
 def checkpoint_dir() -> str | None:
     """The trial's checkpoint directory, made if need be; whatever lies there is this trial's own or its donor's.
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from offbeat.backend import CoroutineBackend, LocalBackend
-from offbeat.protocols import Backend
+import pytest
+
+from offbeat.backend import CoroutineBackend, LocalBackend, PythonBackend
+from offbeat.config_space import uniform
+from offbeat.protocols import Backend, BackendContext, BackendSession
 from offbeat.signals import StartTrial
 from offbeat.testing.backend_checks import Behaviour
 from offbeat.testing.backend_suite import BackendContract
@@ -73,10 +77,12 @@ while behaviour != "counts" or epoch < epochs:
 
 
 class TestLocalBackend(BackendContract):
+    preload: Sequence[str] | None = None
+
     def make(self, behaviour: Behaviour, folder: Path) -> Backend:
         path = folder / "train.py"
         path.write_text(SCRIPT.format(behaviour=behaviour))
-        backend = LocalBackend(path)
+        backend = LocalBackend(path, preload=self.preload)
         if behaviour == "missing":
             path.unlink()
         return backend
@@ -114,3 +120,66 @@ class TestCoroutineBackend(BackendContract):
 
             return CoroutineBackend(objective)
         return CoroutineBackend(coroutine(behaviour))
+
+
+class TestLocalBackendWithPreload(TestLocalBackend):
+    preload = ("decimal",)
+
+
+def training(behaviour: Behaviour) -> Callable[..., None]:
+    def train(lr: float, epochs: int) -> None:
+        import os
+        import sys
+        import time
+        from pathlib import Path
+
+        from offbeat.report import Reporter, checkpoint_dir
+
+        report = Reporter()
+        saved = Path(checkpoint_dir() or "") / "epoch"
+        epoch = int(saved.read_text()) if saved.exists() else 0
+        while behaviour != "counts" or epoch < epochs:
+            epoch += 1
+            saved.with_name("new").write_text(str(epoch))
+            saved.with_name("new").replace(saved)
+            report(epoch=epoch, loss=1 / epoch)
+            if behaviour == "crashes":
+                sys.exit(1)
+            while behaviour == "hangs":
+                time.sleep(60)
+            if behaviour == "garbage":
+                if epoch == 2:
+                    break
+                os.write(int(os.environ["OFFBEAT_REPORT_FD"]), b"not a report\n")
+            if behaviour == "endless":
+                time.sleep(0.01)
+
+    return train
+
+
+class Forgetful:
+    """Loses the function when it has been opened."""
+
+    time = "real"
+
+    def __init__(self, backend: PythonBackend) -> None:
+        self._backend = backend
+
+    @asynccontextmanager
+    async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:
+        async with self._backend.open(context) as session:
+            (context.folder.path / "trials" / "function.pickle").unlink()
+            yield session
+
+
+class TestPythonBackend(BackendContract):
+    preload: Sequence[str] | None = None
+
+    def make(self, behaviour: Behaviour, folder: Path) -> Any:
+        pytest.importorskip("cloudpickle", reason="functions need the extra `functions`")
+        backend = PythonBackend(training(behaviour), {"lr": uniform(0, 1), "epochs": 3}, preload=self.preload)
+        return Forgetful(backend) if behaviour == "missing" else backend
+
+
+class TestPythonBackendWithPreload(TestPythonBackend):
+    preload = ("decimal",)

@@ -10,6 +10,9 @@ import pytest
 
 from offbeat.signals import Ended, Reported, StartTrial
 
+# Each test with trials that are fresh interpreters, and again with forks of a loaded one.
+pytestmark = pytest.mark.parametrize("local", [None, []], indirect=True, ids=["fresh", "forked"])
+
 WORKERS = 4
 SCRIPT = """
     import os, signal, subprocess

@@ -13,6 +13,9 @@ import pytest
 
 from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
 
+# Each test with trials that are fresh interpreters, and again with forks of a loaded one.
+pytestmark = pytest.mark.parametrize("local", [None, []], indirect=True, ids=["fresh", "forked"])
+
 SHAPES = ["plain", "child", "pipeline", "session", "daemon", "nameless", "deaf", "workers"]
 SCRIPT = """
     import argparse, multiprocessing, os, shlex, signal, subprocess, sys
@@ -90,14 +93,18 @@ async def test_nothing_is_alive_when_the_end_is_told(local, end, rounds):
                 marker = f"{local.marker}{trial}"
                 session.submit(order(trial, shape, kind, marker, attempt))
             left = set(range(len(SHAPES)))
+            trees: dict[int, set[int]] = {}
             while left:
                 for one in await session.receive():
                     if type(one) is Reported and kind == "wait":
-                        assert local.alive(f"{local.marker}{one.trial}")
+                        main = await local.pid(session, one.trial)
+                        assert main in local.alive()
+                        trees[one.trial] = {main, *descendants(main), *local.alive(f"{local.marker}{one.trial}")}
                         session.submit((StopTrial if end == "stop" else PauseTrial)(one.trial, attempt))
                     elif type(one) is Ended:
                         assert one.how == how, one
                         assert not local.alive(f"{local.marker}{one.trial}")
+                        assert not trees.get(one.trial, set()) & set(local.alive())
                         left.remove(one.trial)
             assert not local.alive()
 
@@ -109,10 +116,10 @@ ENGINE = """
     from offbeat.protocols import BackendContext
     from offbeat.signals import StartTrial
 
-    script, folder, marker, shapes, forks = sys.argv[1:]
+    script, folder, marker, shapes, forks, preload = sys.argv[1:]
 
     async def run():
-        backend = LocalBackend(script, env={"TEST_MARKER": marker})
+        backend = LocalBackend(script, env={"TEST_MARKER": marker}, preload=[] if preload == "[]" else None)
         context = BackendContext(experiment="x", folder=ExperimentFolder(folder), n_workers=8, grace=1.0)
         async with backend.open(context) as session:
             for trial, shape in enumerate(shapes.split()):
@@ -139,7 +146,16 @@ def test_nothing_outlives_an_engine_that_is_killed(local, rounds, forks):
     script = local.script(SCRIPT)
     engine = local.script(ENGINE, "engine.py")
     for number in range(rounds):
-        command = [sys.executable, engine, script, local.path / f"run-{number}", local.marker, " ".join(SHAPES), forks]
+        command = [
+            sys.executable,
+            engine,
+            script,
+            local.path / f"run-{number}",
+            local.marker,
+            " ".join(SHAPES),
+            forks,
+            str(local.preload),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             copy = int(process.stdout.readline())
@@ -199,7 +215,16 @@ async def test_the_next_session_ends_what_survived_everything(local):
     """Engine, supervisor and shims killed at once: the trials are left; the next session finds them by their token."""
     script = local.script(SCRIPT)
     engine = local.script(ENGINE, "engine.py")
-    command = [sys.executable, engine, script, local.folder.path, local.marker, "plain child session deaf", "no"]
+    command = [
+        sys.executable,
+        engine,
+        script,
+        local.folder.path,
+        local.marker,
+        "plain child session deaf",
+        "no",
+        str(local.preload),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

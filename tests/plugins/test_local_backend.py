@@ -16,6 +16,9 @@ from offbeat.describe import build, describe
 from offbeat.errors import InvalidArgument
 from offbeat.signals import BackendBroken, DeleteCheckpoints, Ended, PauseTrial, Reported, StartTrial, StopTrial
 
+# Each test with trials that are fresh interpreters, and again with forks of a loaded one.
+pytestmark = pytest.mark.parametrize("local", [None, []], indirect=True, ids=["fresh", "forked"])
+
 SLEEPER = """
     import signal
     from offbeat import Reporter
@@ -243,6 +246,10 @@ def test_a_script_that_cannot_run_is_refused_at_once(local):
         (local.path / "train_network.py", {"num_gpus_per_trial": 0.5}, "whole number"),
         (local.path / "train_network.py", {"env": {"A": 1}}, "have to be text"),
         (local.path / "train_network.py", {"cwd": local.path / "nowhere"}, "not a directory"),
+        (local.path / "train_network.py", {"preload": "numpy"}, "such as preload=['numpy']"),
+        (local.path / "train_network.py", {"preload": ["os.path", "-x"]}, "'-x' is no module's name"),
+        (local.path / "train_network.py", {"preload": 3}, "give a list of modules"),
+        (local.path / "train_network.py", {"preload": ["os"], "binary": "python"}, "leave out preload, or binary"),
     ]:
         with pytest.raises(InvalidArgument) as error:
             LocalBackend(argument, **options)

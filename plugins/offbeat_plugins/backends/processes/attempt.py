@@ -60,6 +60,11 @@ class Running:
         self.heard_at = 0.0
         self._garbage_at = float("-inf")
 
+    @property
+    def reports(self) -> int:
+        """How many usable reports have come."""
+        return self._lines.seq
+
     def listen(self) -> None:
         """Reads reports as they come."""
         if self._open:

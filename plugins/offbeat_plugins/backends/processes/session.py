@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal as signals
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,17 @@ from typing import Any, Final
 
 import anyio
 
+from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt, BackendContext
 from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Reported, Signal, StartTrial
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.command import Unpassable, command, thread_limits
 from offbeat_plugins.backends.gpus import GpuPool, environment_for
-from offbeat_plugins.backends.processes import folders, tree
+from offbeat_plugins.backends.processes import folders, preloading, tree
 from offbeat_plugins.backends.processes.attempt import Running
+from offbeat_plugins.backends.processes.endings import end_of
 from offbeat_plugins.backends.processes.link import Link
-from offbeat_plugins.backends.processes.options import Options
+from offbeat_plugins.backends.processes.options import Options, Preload
 from offbeat_plugins.backends.wire import Rejection
 
 UNDELIVERED: Final = 10_000
@@ -44,10 +45,12 @@ class LocalSession:
 
     Attributes:
         pids: process ids of the attempts' main processes, by trial, from their start until they have ended.
+        fork_server: process id of the fork server, None where no modules are kept loaded.
     """
 
     def __init__(self, options: Options, context: BackendContext, gpus: GpuPool) -> None:
         self.pids: dict[TrialId, int] = {}
+        self.fork_server: int | None = None
         self._options = options
         self._context = context
         self._gpus = gpus
@@ -64,8 +67,24 @@ class LocalSession:
         self._broken = False
         self._interrupted = False
         self._gone: asyncio.Event = asyncio.Event()
+        self._preloaded: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._deleting: ThreadPoolExecutor | None = None
         self._link = Link(self._message, self._supervisor_died, self._nobody_left)
+
+    async def preload(self, wish: Preload) -> None:
+        """Has modules imported, from which all attempts are forked. Before the first of them.
+
+        Raises InvalidArgument for modules with which that is not possible.
+        """
+        variables = {**self._limits, **self._options.env, "OFFBEAT_TOKEN": f"{self._token}preload"}
+        self._link.send(preloading.order(wish, self._options, self._folder, variables))
+        try:
+            async with asyncio.timeout(preloading.LIMIT):
+                answer = await self._preloaded
+        except TimeoutError:
+            answer = {"preloaded": f"this has taken more than {preloading.LIMIT:g} s"}
+        if answer["preloaded"]:
+            raise InvalidArgument(preloading.complaint(answer, wish, self._folder))
 
     # --- the engine's side
 
@@ -210,7 +229,11 @@ class LocalSession:
     # --- the trials' side
 
     def _message(self, message: dict[str, Any]) -> None:
-        if "started" in message:
+        if "preloaded" in message:
+            self.fork_server = message.get("pid")
+            if not self._preloaded.done():
+                self._preloaded.set_result(message)
+        elif "started" in message:
             running = self._running.get(message["started"])
             if running is not None:
                 self.pids[running.start.trial] = message["pid"]
@@ -229,7 +252,7 @@ class LocalSession:
             del self._by_trial[start.trial]
             self.pids.pop(start.trial, None)
         if not self._broken:
-            self._push(_end_of(running, message, self._interrupted))
+            self._push(end_of(running, message, interrupted=self._interrupted, no_report=self._options.no_report))
         if not self._running:
             self._gone.set()
 
@@ -257,7 +280,10 @@ class LocalSession:
         self._broken = True
         words = self._link.last_words()
         reason = "the process that supervises the trials was killed; all trials were ended"
-        self._push(BackendBroken(f"{reason}: {words}" if words else reason))
+        reason = f"{reason}: {words}" if words else reason
+        self._push(BackendBroken(reason))
+        if not self._preloaded.done():
+            self._preloaded.set_result({"preloaded": reason})
 
     def _nobody_left(self) -> None:
         for running in list(self._running.values()):
@@ -276,36 +302,6 @@ class LocalSession:
         waiter = self._waiter
         if waiter is not None and not waiter.done() and self._signals:
             waiter.set_result(None)
-
-
-def _end_of(running: Running, message: dict[str, Any], interrupted: bool) -> Ended:
-    trial, attempt = running.start.trial, running.start.attempt
-    detail = message.get("detail", "")
-    status = message.get("status")
-    how_it_ended = "it was not started" if status is None else _in_words(status)
-    if running.commanded:
-        return Ended(trial, attempt, "ended", how_it_ended, detail)
-    if message.get("lost"):
-        return Ended(trial, attempt, "lost", "the process that watched over it was killed")
-    if message.get("error"):
-        return Ended(trial, attempt, "failed", message["error"], detail)
-    if running.over_limit and message.get("asked"):
-        return Ended(trial, attempt, "failed", running.over_limit, detail)
-    if interrupted and message.get("asked"):
-        return Ended(trial, attempt, "ended", how_it_ended, detail)
-    if status == 0:
-        return Ended(trial, attempt, "finished")
-    return Ended(trial, attempt, "failed", how_it_ended, detail)
-
-
-def _in_words(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"killed by {signals.Signals(number).name}"
-        except ValueError:
-            return f"killed by signal {number}"
-    return f"exit status {os.waitstatus_to_exitcode(status)}"
 
 
 def _remove(path: str) -> None:

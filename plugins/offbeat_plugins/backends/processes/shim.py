@@ -1,8 +1,8 @@
 """The process above one attempt: starts it, owns its whole tree, ends it, and says how it ended. Standard library only.
 
 Being the nearest subreaper, it inherits what the trial leaves behind (children with a session of their own, double
-forks), so "no child left" means "the tree is gone". It is forked by the supervisor and serves one attempt after the
-other: a fresh fork for each would cost 6 ms in copied pages.
+forks), so "no child left" means "the tree is gone". It is forked by the supervisor or, where modules are kept loaded, by
+the fork server, and serves one attempt after the other: a fresh fork for each would cost 6 ms in copied pages.
 """
 
 # pathlib would double the start-up time of the supervisor.
@@ -19,10 +19,13 @@ import subprocess
 import time
 
 from offbeat_plugins.backends.processes import folders, tree
+from offbeat_plugins.backends.processes.output import Output
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING would cost the import of typing, a third of the supervisor's start
 if TYPE_CHECKING:
     from typing import Any, Final
+
+    from offbeat_plugins.backends.processes.launch import Launch
 
 LEFTOVER_GRACE: Final = 0.5
 """Seconds for what a trial left behind when it ended by itself."""
@@ -32,10 +35,6 @@ KILL_LIMIT: Final = 30.0
 """Seconds after which a process that survives SIGKILL (a hanging disk or driver) is not waited for any longer."""
 KILL_INTERVAL: Final = 0.05
 
-MARK: Final = b"[tune-metric]:"
-LINE_LIMIT: Final = 64 * 1024
-# A pipe that polls as writable takes this much without blocking.
-ATOMIC: Final = 4096
 IDLE: Final = b"idle"
 MESSAGE: Final = 1 << 18
 """Most bytes of an order."""
@@ -45,7 +44,7 @@ class _GiveUp(Exception):
     """The attempt was told to end before it was started."""
 
 
-def serve(control: socket.socket, engine: socket.socket, wakeup: int) -> None:
+def serve(control: socket.socket, engine: socket.socket, wakeup: int, launch: Launch) -> None:
     """Runs attempts as they are ordered, until the supervisor is gone.
 
     Args:
@@ -53,6 +52,7 @@ def serve(control: socket.socket, engine: socket.socket, wakeup: int) -> None:
             its end means that nobody is left whom a trial could serve. `IDLE` goes back.
         engine: socket to the engine, written to only.
         wakeup: read end of the pipe that signals write to.
+        launch: begins a trial's process.
     """
     while True:
         data, fds, _, _ = socket.recv_fds(control, MESSAGE, 1)
@@ -60,7 +60,7 @@ def serve(control: socket.socket, engine: socket.socket, wakeup: int) -> None:
             return
         if not fds:
             continue  # the attempt that was to be ended has ended by itself
-        attempt = _Attempt(json.loads(data), fds[0], control, engine, wakeup)
+        attempt = _Attempt(json.loads(data), fds[0], control, engine, wakeup, launch)
         message = attempt.run()
         # The supervisor hears of it first: an order that the engine gives in answer finds this process idle.
         with contextlib.suppress(OSError):
@@ -83,8 +83,14 @@ class _Attempt:
         abandoned: processes that survive SIGKILL were left behind.
     """
 
-    def __init__(
-        self, order: dict[str, Any], report: int, control: socket.socket, engine: socket.socket, wakeup: int
+    def __init__(  # noqa: PLR0917 - one caller, above
+        self,
+        order: dict[str, Any],
+        report: int,
+        control: socket.socket,
+        engine: socket.socket,
+        wakeup: int,
+        launch: Launch,
     ) -> None:
         os.set_inheritable(report, False)
         self.abandoned = False
@@ -93,6 +99,7 @@ class _Attempt:
         self._control = control
         self._engine = engine
         self._wakeup = wakeup
+        self._launch = launch
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
@@ -119,7 +126,7 @@ class _Attempt:
             os.close(self._report)
         return self._end_of_it(error)
 
-    def _start(self) -> _Output:
+    def _start(self) -> Output:
         order = self._order
         folder: str = order["folder"]
         trial_folder = os.path.dirname(folder)
@@ -148,25 +155,18 @@ class _Attempt:
             env["OFFBEAT_REPORT_PATH"] = f"/proc/{os.getpid()}/fd/{self._report}"
         self._give_up_if_asked()
         stdout, stdout_end = os.pipe()
-        output = _Output(order, stdout, self._report)
+        output = Output(order, stdout, self._report)
         try:
-            with open(stdout_end, "wb"), open(folders.create(os.path.join(folder, "stderr")), "wb") as stderr:
-                process = subprocess.Popen(
-                    order["argv"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout_end,
-                    stderr=stderr,
-                    cwd=order["cwd"],
-                    env=env,
-                    pass_fds=(self._report,),
-                    start_new_session=True,
-                )
+            stderr = folders.create(os.path.join(folder, "stderr"))
+            try:
+                self._main = self._launch(order["argv"], order["cwd"], env, stdout_end, stderr, self._report)
+            finally:
+                os.close(stderr)
         except BaseException:
             os.close(stdout)
             raise
-        self._main = process.pid
-        # The exit status is collected below, together with that of every other child.
-        process.returncode = 0
+        finally:
+            os.close(stdout_end)
         with contextlib.suppress(OSError):
             self._engine.send(json.dumps({"started": order["key"], "pid": self._main}).encode())
         self._poll.register(stdout, select.POLLIN)
@@ -177,7 +177,7 @@ class _Attempt:
             self._asked = True
             raise _GiveUp
 
-    def _watch(self, output: _Output) -> None:
+    def _watch(self, output: Output) -> None:
         """Until no process of the trial is left."""
         while True:
             wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic()) * 1000
@@ -250,103 +250,3 @@ class _Attempt:
             left = ", ".join(map(str, tree.descendants(os.getpid())))
             message["detail"] = f"These processes survived SIGKILL and were left behind: {left}."
         return message
-
-
-class _Output:
-    """A trial's standard output on its way to its file; Syne Tune's lines in it become reports.
-
-    The file is made when there is something to write: making one costs as much as all the rest of this class.
-    """
-
-    def __init__(self, order: dict[str, Any], fd: int, report: int) -> None:
-        os.set_blocking(fd, False)
-        self.fd = fd
-        self._path = os.path.join(order["folder"], "stdout")
-        self._file = -1
-        self._report = report
-        self._head = f'{{"v":1,"trial":{order["trial"]},"attempt":{order["attempt"]},"seq":'
-        self._seq = 0
-        self._rest = b""
-        self._pending = b""
-
-    def __enter__(self) -> _Output:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self.fd)
-        if self._file >= 0:
-            os.close(self._file)
-
-    def move(self, poll: select.poll) -> None:
-        """Takes what is there; reads no further while reports cannot be passed on."""
-        if self._pending:
-            self._pass_on(poll)
-            return
-        try:
-            data = os.read(self.fd, 65536)
-        except BlockingIOError:
-            return
-        if not data:
-            poll.unregister(self.fd)
-            return
-        self._store(data)
-        if self._scan(data):
-            poll.unregister(self.fd)
-            poll.register(self._report, select.POLLOUT)
-
-    def finish(self, control: int) -> None:
-        """The tree is gone: moves what is left in the pipe. Gives up if the supervisor or the engine is gone too."""
-        poll = select.poll()
-        poll.register(self._report, select.POLLOUT)
-        poll.register(control, 0)
-        while True:
-            while self._pending:
-                if dict(poll.poll()).get(control):
-                    return
-                self._write_pending()
-            try:
-                data = os.read(self.fd, 65536)
-            except BlockingIOError:
-                data = b""
-            if not data:
-                if self._rest:
-                    self._scan(b"\n")
-                    continue
-                break
-            self._store(data)
-            self._scan(data)
-
-    def _store(self, data: bytes) -> None:
-        # A full disk costs the log, not the trial.
-        with contextlib.suppress(OSError):
-            if self._file < 0:
-                self._file = folders.create(self._path)
-            while data:
-                data = data[os.write(self._file, data) :]
-
-    def _scan(self, data: bytes) -> bool:
-        """Finds reports in what was read; whether any are to be passed on."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LINE_LIMIT:
-            # Passed on in part, it is counted as garbage; without a mark it is no report at all.
-            lines.append(self._rest[:LINE_LIMIT] if MARK in self._rest else b"")
-            self._rest = b""
-        for line in lines:
-            start = line.find(MARK)
-            if start >= 0:
-                metrics = line[start + len(MARK) :].strip()
-                self._pending += f'{self._head}{self._seq},"metrics":'.encode() + metrics + b"}\n"
-                self._seq += 1
-        return bool(self._pending)
-
-    def _pass_on(self, poll: select.poll) -> None:
-        self._write_pending()
-        if not self._pending:
-            poll.unregister(self._report)
-            poll.register(self.fd, select.POLLIN)
-
-    def _write_pending(self) -> None:
-        try:
-            self._pending = self._pending[os.write(self._report, self._pending[:ATOMIC]) :]
-        except OSError:
-            self._pending = b""  # nobody reads any more

@@ -1,8 +1,11 @@
-"""The process above all trials of a run: takes orders from the engine, forks a shim for each attempt.
+"""The process above all trials of a run: takes orders from the engine, has a shim for each attempt.
 
 Run by an isolated interpreter: `python -I -S -X utf8 supervisor.py ORDERS`, where ORDERS is the descriptor of a
 datagram socket and standard input is the lifeline, a socket that carries nothing. When the lifeline closes, the engine
 is gone, and every tree is ended. Standard library only, one thread: forking it is cheap and safe.
+
+Where the engine wishes modules to be kept loaded, shims are forked by the fork server instead, twice, so that they become
+children of this process all the same: it is the nearest subreaper.
 """
 
 # pathlib would double the start-up time of the supervisor.
@@ -25,13 +28,15 @@ if __name__ == "__main__":
     sys.path.append(os.path.abspath(__file__).rsplit(os.sep, 4)[0])
 
 from offbeat_plugins.backends.processes import tree  # noqa: E402 - found through the line above
+from offbeat_plugins.backends.processes.handles import PAIR, ForkServer, Shim  # noqa: E402
+from offbeat_plugins.backends.processes.launch import run_program  # noqa: E402
 from offbeat_plugins.backends.processes.shim import MESSAGE, serve  # noqa: E402
+from offbeat_plugins.backends.processes.wakeups import handle_signals, wakeup_pipe  # noqa: E402
 
 if TYPE_CHECKING:
     from typing import Any, Final
 
 LIFELINE: Final = 0
-PAIR: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 
 
 class Supervisor:
@@ -39,17 +44,14 @@ class Supervisor:
 
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
-        self._shims: dict[int, _Shim] = {}  # by process id
+        self._shims: list[Shim] = []
         self._broken: list[int] = []  # keys of attempts whose shim was killed
+        self._fork_server: ForkServer | None = None
         self._poll = select.poll()
         self._parent = os.getppid()
         self._serving = True
         self._strays_are_ours = tree.become_subreaper()
-        # Signals sent to everybody at once (a terminal, a service manager) leave it to the engine to end the trials.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, _ignored)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._wakeup = _wakeup_pipe()
+        self._wakeup = handle_signals()
         self._engine_fd = -1
         if hasattr(os, "pidfd_open"):
             # A child that the engine forked without exec may hold the lifeline open after its death.
@@ -63,18 +65,27 @@ class Supervisor:
                 self._poll.register(fd, select.POLLIN)
         if os.getppid() != self._parent:
             self._engine_gone()
-        while self._serving or self._shims or self._broken:
+        while self._serving or self._shims or self._broken or self._server_pid is not None:
             ready = dict(self._poll.poll(50 if self._broken else None))
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
-            for shim in self._shims.values():
+            for shim in tuple(self._shims):
                 if shim.control.fileno() in ready:
-                    shim.listen(self._poll)
+                    self._hear(shim)
+            server = self._fork_server
+            if server is not None and server.link is not None and server.link.fileno() in ready:
+                self._hear_server(server)
             if self._serving and self._orders.fileno() in ready:
                 self._order()
             self._reap()
             if self._serving and (LIFELINE in ready or (self._engine_fd >= 0 and self._engine_fd in ready)):
                 self._engine_gone()
+
+    @property
+    def _server_pid(self) -> int | None:
+        return None if self._fork_server is None else self._fork_server.pid
+
+    # --- orders
 
     def _order(self) -> None:
         data, fds, _, _ = socket.recv_fds(self._orders, MESSAGE, 1)
@@ -83,17 +94,36 @@ class Supervisor:
         order: dict[str, Any] = json.loads(data)
         match order.get("op"):
             case "start":
-                shim = next((shim for shim in self._shims.values() if shim.key is None), None) or self._new_shim()
+                shim = next((shim for shim in self._shims if shim.key is None), None) or self._new_shim()
                 shim.start(order["key"], data, fds[0])
                 os.close(fds[0])
             case "stop":
-                for shim in self._shims.values():
+                for shim in tuple(self._shims):
                     if shim.key is not None and order["key"] in (None, shim.key):
-                        shim.end(order["grace"])
+                        self._stop(shim, order["grace"])
+            case "preload":
+                self._fork_server = ForkServer(order)
+                self._start_server(self._fork_server)
         return None
 
-    def _new_shim(self) -> _Shim:
+    def _new_shim(self) -> Shim:
         ours, theirs = socket.socketpair(socket.AF_UNIX, PAIR)
+        server = self._fork_server
+        if server is None:
+            pid = self._fork_shim(ours, theirs)
+        else:
+            pid = None
+            if server.pid is None:
+                self._start_server(server)
+            if server.link is not None:
+                server.fork(theirs, self._orders)
+        theirs.close()
+        self._poll.register(ours, select.POLLIN)
+        shim = Shim(ours, pid)
+        self._shims.append(shim)
+        return shim
+
+    def _fork_shim(self, ours: socket.socket, theirs: socket.socket) -> int:
         pid = os.fork()
         if pid == 0:
             status = 70
@@ -107,16 +137,13 @@ class Supervisor:
                 traceback.print_exc()
             finally:
                 os._exit(status)
-        theirs.close()
-        self._poll.register(ours, select.POLLIN)
-        shim = self._shims[pid] = _Shim(ours)
-        return shim
+        return pid
 
     def _become_shim(self, control: socket.socket) -> None:
         tree.become_subreaper()
-        wakeup = _wakeup_pipe()
+        wakeup = wakeup_pipe()
         # Whoever holds a copy of these would keep others waiting for their end.
-        for other in self._shims.values():
+        for other in self._shims:
             other.control.close()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, LIFELINE)
@@ -124,34 +151,115 @@ class Supervisor:
         if self._engine_fd >= 0:
             os.close(self._engine_fd)
         os.close(self._wakeup)
-        serve(control, self._orders, wakeup)
+        serve(control, self._orders, wakeup, run_program)
+
+    def _stop(self, shim: Shim, grace: float) -> None:
+        server = self._fork_server
+        if shim.pid is None and (server is None or not server.ready):
+            # It will not be there before modules have been imported, which takes longer than any grace.
+            self._drop(shim)
+            self._tell({"ended": shim.key, "status": None, "asked": True})
+        else:
+            shim.end(grace)
+
+    # --- what the processes below say
+
+    def _hear(self, shim: Shim) -> None:
+        if shim.listen():
+            return
+        self._poll.unregister(shim.control)
+        shim.control.close()
+        if shim.pid is None:
+            # It was never there: its death will not be seen.
+            self._shims.remove(shim)
+            self._lost(shim)
+
+    def _drop(self, shim: Shim) -> None:
+        self._shims.remove(shim)
+        self._poll.unregister(shim.control)
+        shim.control.close()
+
+    def _lost(self, shim: Shim) -> None:
+        if shim.key is None:
+            return
+        server = self._fork_server
+        reason = shim.error or (server.error if server is not None else "")
+        if reason:
+            self._tell({"ended": shim.key, "error": f"could not be started: {reason}"})
+        else:
+            self._broken.append(shim.key)
+
+    def _start_server(self, server: ForkServer) -> None:
+        if server.start():
+            assert server.link is not None
+            self._poll.register(server.link, select.POLLIN)
+        else:
+            self._tell({"preloaded": server.error})
+
+    def _hear_server(self, server: ForkServer) -> None:
+        answer = server.listen()
+        if answer is not None:
+            self._tell(answer)
+        elif server.link is not None:
+            # It is dying: the rest is said when it is dead.
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(server.link)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self._orders.send(json.dumps(message).encode())
+
+    # --- deaths
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            if pid in self._shims:
-                shim = self._shims.pop(pid)
-                shim.listen(self._poll)
-                shim.control.close()
-                if shim.key is not None:
-                    self._broken.append(shim.key)
+            server = self._fork_server
+            if server is not None and pid == server.pid:
+                self._server_died(server, status)
+            else:
+                self._shim_died(pid)
         if self._broken:
             self._end_strays()
 
+    def _shim_died(self, pid: int) -> None:
+        for shim in tuple(self._shims):
+            if shim.pid is None and shim.control.fileno() >= 0:
+                self._hear(shim)  # it may have said who it is
+        for shim in tuple(self._shims):
+            if shim.pid == pid:
+                if shim.control.fileno() >= 0:
+                    shim.listen()
+                    self._drop(shim)
+                else:
+                    self._shims.remove(shim)
+                self._lost(shim)
+
+    def _server_died(self, server: ForkServer, status: int) -> None:
+        if server.link is not None:
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(server.link)
+        answer = server.died(status)
+        if answer is not None:
+            self._tell(answer)
+
     def _end_strays(self) -> None:
         """A shim was killed: its trial's processes are ours now. Its end is told when they are gone."""
-        strays = [pid for pid in tree.children(os.getpid()) if pid not in self._shims] if self._strays_are_ours else []
+        server = self._fork_server
+        if server is not None and server.ready and any(shim.pid is None for shim in self._shims):
+            return  # one of the strays may be a shim that has not said so yet
+        known = {self._server_pid, *(shim.pid for shim in self._shims)}
+        strays = [pid for pid in tree.children(os.getpid()) if pid not in known] if self._strays_are_ours else []
         for pid in strays:
             tree.send([*tree.descendants(pid), pid], signal.SIGKILL)
         if not strays:
             for key in self._broken:
-                with contextlib.suppress(OSError):
-                    self._orders.send(json.dumps({"ended": key, "lost": True}).encode())
+                self._tell({"ended": key, "lost": True})
             self._broken.clear()
 
     def _engine_gone(self) -> None:
@@ -160,61 +268,14 @@ class Supervisor:
             if fd >= 0:
                 self._poll.unregister(fd)
         # A closed control socket tells a shim all it needs to know.
-        for shim in self._shims.values():
-            self._poll.unregister(shim.control)
-            shim.control.close()
-
-
-class _Shim:
-    """The supervisor's end of one shim.
-
-    Attributes:
-        control: socket to it.
-        key: of the attempt that it serves, None while it is idle.
-    """
-
-    def __init__(self, control: socket.socket) -> None:
-        self.control = control
-        self.key: int | None = None
-
-    def start(self, key: int, order: bytes, report: int) -> None:
-        """Hands it an attempt."""
-        self.key = key
-        with contextlib.suppress(OSError):
-            socket.send_fds(self.control, [order], [report])
-
-    def end(self, grace: float) -> None:
-        """Has it end its attempt."""
-        with contextlib.suppress(OSError):
-            self.control.send(json.dumps({"key": self.key, "grace": grace}).encode())
-
-    def listen(self, poll: select.poll) -> None:
-        """Notes that it is idle, or closes the socket of one that is gone."""
-        if self.control.fileno() < 0:
-            return
-        try:
-            told = self.control.recv(64, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError:
-            told = b""
-        if told:
-            self.key = None
-        else:
-            poll.unregister(self.control)
-            self.control.close()
-
-
-def _ignored(number: int, frame: object) -> None:
-    """Does nothing. In executed programs a handler gives way to the default; an ignored signal would stay ignored."""
-
-
-def _wakeup_pipe() -> int:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    return reading
+        for shim in tuple(self._shims):
+            if shim.control.fileno() >= 0:
+                self._poll.unregister(shim.control)
+                shim.control.close()
+            if shim.pid is None:
+                self._shims.remove(shim)
+        if self._fork_server is not None:
+            self._fork_server.kill()
 
 
 def main() -> None:

@@ -1,0 +1,184 @@
+"""A training function on its way to its trials: what it has to be like, and the bytes that are sent.
+
+A module that a trial can import by name is imported there; everything else (functions of the script or notebook itself,
+lambdas, closures, modules that are not on `sys.path`) travels by value. Nothing is ever unpickled on this side.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.machinery
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from offbeat.errors import InvalidArgument, MissingExtra, nearest
+from offbeat_plugins.backends.fingerprints import captured
+
+DEPTH: Final = 5
+"""How far a search for what cannot be sent goes."""
+
+
+class Packed(NamedTuple):
+    """A function as its trials get it.
+
+    Attributes:
+        content: a line of JSON (name, sys.path) and the pickle behind it.
+        digest: of the content; the trial unpickles nothing of another one.
+        path: `sys.path` of this process, which the trial gets.
+    """
+
+    content: bytes
+    digest: str
+    path: tuple[str, ...]
+
+
+def name_of(function: object) -> str:
+    """What a function is called in messages."""
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
+def check(function: Any, names: Iterable[str]) -> None:
+    """Raises InvalidArgument for what cannot be called as `function(**config)` and train.
+
+    names: hyperparameters and constants that it will be called with.
+    """
+    if not callable(function):
+        hint = "; LocalBackend(entry_point=...) runs scripts" if isinstance(function, str | os.PathLike) else ""
+        raise InvalidArgument(f"tune_function={function!r} is not a function: pass the function itself{hint}.")
+    name = name_of(function)
+    inner = function if inspect.isroutine(function) or isinstance(function, functools.partial) else function.__call__
+    if inspect.iscoroutinefunction(inner):
+        raise InvalidArgument(
+            f"tune_function={name!r} is a coroutine function: called in a trial's process it would do nothing. Use the "
+            "backend for coroutines, or pass a plain function that calls asyncio.run(...)."
+        )
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise InvalidArgument(
+            f"tune_function={name!r} is a generator: called, it would do nothing. Call report(...) instead of `yield`."
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # written in C; what is wrong with it is seen in the first trial
+    _check_signature(name, signature, list(names))
+
+
+def _check_signature(name: str, signature: inspect.Signature, names: list[str]) -> None:
+    parameters = signature.parameters.values()
+    by_name = {one.name: one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+    shown = f"tune_function={name!r}"
+    if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+        for unknown in (one for one in names if one not in by_name):
+            raise InvalidArgument(
+                f"{shown} does not take {unknown!r}, which config_space has. {nearest(unknown, by_name)} Give it a "
+                f"parameter of this name, or **kwargs: it is called as {name}({', '.join(f'{n}=...' for n in names)})."
+            )
+    for one in parameters:
+        if one.kind is one.POSITIONAL_ONLY and one.default is one.empty:
+            raise InvalidArgument(
+                f"{shown} takes {one.name!r} by position only; it is called with names: remove the '/'."
+            )
+    for one in by_name.values():
+        if one.default is one.empty and one.name not in names:
+            raise InvalidArgument(
+                f"{shown} needs {one.name!r}, which config_space does not have. {nearest(one.name, names)} Add it there (a "
+                "constant will do), or give the parameter a default."
+            )
+
+
+def pack(function: Callable[..., Any]) -> Packed:
+    """The bytes that are sent. Raises InvalidArgument naming what cannot be, MissingExtra."""
+    try:
+        cloudpickle = importlib.import_module("cloudpickle")
+    except ImportError:
+        raise MissingExtra("PythonBackend", "functions") from None
+    with _by_value(cloudpickle, _module_of(function)):
+        try:
+            pickled: bytes = cloudpickle.dumps(function)
+        except Exception as error:
+            raise InvalidArgument(_complaint(cloudpickle.dumps, function, error)) from error
+    # In full, as it means the same in another folder.
+    path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - "" is the current one
+    content = json.dumps({"name": name_of(function), "path": path}).encode() + b"\n" + pickled
+    return Packed(content, blake2b(content, digest_size=16).hexdigest(), tuple(path))
+
+
+def _module_of(function: Any) -> ModuleType | None:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return sys.modules.get(getattr(function, "__module__", None) or "")
+
+
+@contextmanager
+def _by_value(cloudpickle: ModuleType, module: ModuleType | None) -> Iterator[None]:
+    """While this lasts, a module that trials could not import is sent along."""
+    if (
+        module is None
+        or module.__name__ == "__main__"
+        or can_be_imported(module)
+        or module.__name__ in cloudpickle.list_registry_pickle_by_value()
+    ):
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def can_be_imported(module: ModuleType) -> bool:
+    """Whether another process with this `sys.path` finds the same module under its name."""
+    parent, _, _ = module.__name__.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    if parent and path is None:
+        return False
+    for finder in sys.meta_path:
+        find: Callable[..., importlib.machinery.ModuleSpec | None] | None = getattr(finder, "find_spec", None)
+        spec = find(module.__name__, path) if find is not None else None
+        if spec is not None:
+            return spec.origin in ("built-in", "frozen") or spec.origin == getattr(module, "__file__", None)
+    return False
+
+
+def _complaint(dumps: Callable[[Any], bytes], function: Any, error: Exception) -> str:
+    trail, value = _culprit(dumps, function, DEPTH)
+    name = name_of(function)
+    if not trail:
+        return (
+            f"tune_function={name!r} cannot be sent to a trial: {error}. Put it into a module of its own and import it."
+        )
+    kind = type(value)
+    what = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        f"tune_function={name!r} cannot be sent to a trial because of its {' -> '.join(trail)}, a {what}, which cannot be "
+        "pickled. Make it inside the function, or put the function into a module of its own and import it."
+    )
+
+
+def _culprit(dumps: Callable[[Any], bytes], value: Any, depth: int) -> tuple[list[str], Any]:
+    """(the way to what cannot be pickled, it): as far in as names lead."""
+    parts: Mapping[str, Any] = captured(value) if callable(value) and not isinstance(value, type) else {}
+    if isinstance(value, dict):
+        parts = {f"entry {name!r}": item for name, item in value.items()}
+    elif isinstance(value, list | tuple):
+        parts = {f"item {i}": item for i, item in enumerate(value)}
+    elif not callable(value):
+        parts = {f"attribute {name!r}": item for name, item in getattr(value, "__dict__", {}).items()}
+    for name, part in parts.items():
+        try:
+            dumps(part)
+        except Exception:
+            trail, found = _culprit(dumps, part, depth - 1) if depth else ([], part)
+            return [name, *trail], found
+    return [], value

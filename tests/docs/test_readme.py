@@ -73,6 +73,17 @@ def test_tuning_example(workplace: Path) -> None:
     assert float(output.split()[0]) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("functions.py", "{'x': 0."), ("service.py", "max_num_trials_started=20 reached"), ("asktell.py", "{'x': 0.")],
+)
+def test_examples_inside_a_program(workplace: Path, name: str, said: str) -> None:
+    if name == "functions.py":
+        pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: pip install 'offbeat[functions]'")
+    (workplace / name).write_text(named("python", name), encoding="utf-8")
+    assert said in run(sys.executable, name, cwd=workplace)
+
+
 def test_command_line_example(workplace: Path) -> None:
     line = next(block for block in blocks("sh") if block.startswith("offbeat run train.py"))
     command = shlex.split(line.strip())

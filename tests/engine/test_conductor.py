@@ -582,3 +582,36 @@ def test_closing_twice_closes_once(lab: Any) -> None:
     conductor.close(9.0, "done", "third")
     game.take()
     assert [(e.outcome, e.reason) for e in game.of(ev.ExperimentClosed)] == [("interrupted", "first")]
+
+
+def cut_off(lab: Any) -> Any:
+    """Two trials that a limit has ended, before either has reported."""
+    game = lab.Game(lab.Toy(), StoppingCriterion(max_wallclock_time=1.5)).begin()
+    game.now = 1.5
+    game.conductor.tick(game.now)
+    game.take()
+    assert [type(c) for c in game.commands] == [StartTrial, StartTrial, StopTrial, StopTrial]
+    return game
+
+
+def test_a_trial_that_was_cut_off_before_its_first_report_has_not_failed(lab: Any) -> None:
+    game = cut_off(lab)
+    game.report(0, 1)
+    game.end(0)
+    game.end(1)
+    assert [event.verdict for event in game.of(ev.TrialResult)] == ["late"]
+    assert [(e.trial, e.by, e.why) for e in game.of(ev.TrialStopped)] == [
+        (0, "experiment", "the session ended (done)"),
+        (1, "experiment", "the session ended (done)"),
+    ]
+    assert {record.status for record in game.ledger} == {Status.INTERRUPTED}
+    assert game.conductor.closed
+    assert game.conductor.error is None
+
+
+def test_a_trial_that_was_cut_off_and_crashes_has_failed(lab: Any) -> None:
+    game = cut_off(lab)
+    game.end(0, "failed", "out of memory")
+    game.end(1, "ended")
+    assert [event.reason for event in game.of(ev.TrialFailed)] == ["out of memory"]
+    assert game.ledger[TrialId(1)].status is Status.INTERRUPTED

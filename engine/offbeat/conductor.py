@@ -46,7 +46,8 @@ class Conductor:
         state: folded up to the journal's end.
         stopper: when to end; None: when there is nothing left to try.
         delete_checkpoints: whether those of trials that were stopped or failed for good are to be deleted.
-        suspends: whether an interruption leaves attempts alive, for the next session's backend to take up where they are.
+        suspends: whether the backend leaves attempts as they are once nobody listens: an interruption leaves them alive for
+            the next session, any other end is theirs too, without a command.
 
     Attributes:
         events, commands: what the turn produced; the driver empties both.
@@ -141,7 +142,8 @@ class Conductor:
     def close(self, at: float, outcome: SessionOutcome, reason: str, *, cut: bool = True) -> None:
         """Begins the end of the session: no new attempts; `cut` also ends those that run (they can be resumed).
 
-        Where the backend suspends them, an interruption ends the session there and then.
+        Where the backend suspends them, the session ends there and then: nothing that a crash could lose happens between
+        an end and its being written down.
         """
         if self.closing is None:
             self.closing = (outcome, reason)
@@ -152,7 +154,9 @@ class Conductor:
             self.cut = True
             for trial in list(self.ledger.slots.values()):
                 record = self.ledger[trial]
-                if record.status is _RUNNING:
+                if self._suspends:
+                    self._over(record, at, "ended", "", "")
+                elif record.status is _RUNNING:
                     self.commands.append(StopTrial(record.id, record.attempt))
         self._finish_if_idle(at)
 
@@ -300,6 +304,8 @@ class Conductor:
         self, trial: TrialId, signal: Reported, at: float, verdict: Literal["late", "repeat"], resource: int = 0
     ) -> None:
         """A report that is written down and shown to nobody who decides."""
+        if self.closed:
+            return
         event = ev.TrialResult(at, trial, signal.attempt, signal.seq, resource, plain(signal.metrics), verdict)
         self.state.count += 1
         self.ledger.count(event)
@@ -328,13 +334,13 @@ class Conductor:
             self._failed(record, at, failing.reason, detail, retry=False)
         elif how == "lost":
             self.record(ev.TrialLost(at, trial, attempt, reason or "contact was lost"))
-        elif how == "ended":
+        elif how == "failed":
+            self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)
+        elif how == "ended" or (self.cut and record.reports == 0):
             # The full reason stands in experiment-closed: it may count what came after, which differs after a crash.
             why = f"the session ended ({self.closing[0]})" if self.closing is not None else reason
             self.record(ev.TrialStopped(at, trial, attempt, "experiment", why))
-        elif how == "failed":
-            self._failed(record, at, reason, detail, retry=record.failures < self.state.limits.max_retries)
-        elif record.reports == 0:
+        elif record.reports == 0 and not record.late:
             names = ", ".join(f"{spec.name}=..." for spec in self._objective.metrics)
             missing = f"ended without a usable report; the script has to call report({names})"
             self._failed(record, at, missing, detail, retry=False)

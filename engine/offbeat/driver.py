@@ -353,7 +353,10 @@ class Driver:
         get_logger().error("the backend does not take a command", error=text, exc_info=error)
         self._broken = BackendBroken(text)
         # Not here: this may be the middle of a turn.
-        self._loop.call_soon(self._backend_broke)
+        if self._simulated is not None:
+            self._simulated.broken = self._broken
+        else:
+            self._loop.call_soon(self._backend_broke)
 
     def _backend_broke(self) -> None:
         if self._broken is not None and self._session is not None:

@@ -284,7 +284,7 @@ class Backend(Protocol):
         time: "real", or "simulated" if signals carry their own time.
 
     With `suspends = True` an interruption leaves attempts as they are: closing the session ends nothing, and `adopt` of the
-    next one takes each up exactly where it was.
+    next one takes each up exactly where it was. Any other end of the session ends them in that moment, without a command.
 
     One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """

@@ -15,15 +15,17 @@ from typing import Final
 from offbeat.asking import Asking
 from offbeat.commits import Committer
 from offbeat.conductor import Conductor
-from offbeat.errors import BackendFailed
 from offbeat.protocols import SimulatedSession
-from offbeat.signals import Command, Reported, Signal
+from offbeat.signals import BackendBroken, Command, Reported, Signal
 
 YIELD_AFTER: Final = 0.01
 """Seconds of work after which the loop gets its turn, however much more there is to do."""
 
 SIGNALS: Final = 64
 """Signals between two looks at the wall clock; their events leave together."""
+
+STANDSTILL: Final = 100_000
+"""Trials beyond the number of workers that begin at one time: a limit by time will not be reached any more."""
 
 
 class SimulatedTime:
@@ -35,6 +37,7 @@ class SimulatedTime:
 
     Attributes:
         now: seconds on the experiment's clock.
+        broken: why the backend cannot be relied upon any more.
     """
 
     def __init__(
@@ -46,25 +49,31 @@ class SimulatedTime:
         flush: Callable[[], None],
     ) -> None:
         self.now = base
+        self.broken: BackendBroken | None = None
+        self._moment, self._before = base, len(conductor.ledger)
         self._conductor = conductor
         self._committer = committer
         self._submit = submit
         self._flush = flush
 
     async def run(self, session: SimulatedSession, asking: Asking) -> None:
-        """Until the session is closed. Raises BackendFailed if trials run and nothing will ever be heard of them."""
+        """Until the session is closed; it fails if trials run of which nothing will ever be heard, or time stands still."""
         conductor, committer, loop_time = self._conductor, self._committer, asyncio.get_running_loop().time
         burst = self._signal if committer.waits else self._signals
         breath = loop_time()
         while not conductor.closed:
-            if asking.open:
+            if self.broken is not None:
+                conductor.signal(self.broken, self.now)
+            elif asking.open:
                 # The clock stands still meanwhile.
                 await asking.wait()
                 continue
-            if committer.holding:
+            elif committer.holding:
                 # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
                 await committer.settled()
-            burst(session, asking)
+                continue
+            else:
+                burst(session, asking)
             self._flush()
             if loop_time() - breath > YIELD_AFTER:
                 await asyncio.sleep(0)
@@ -73,7 +82,7 @@ class SimulatedTime:
     def _signal(self, session: SimulatedSession, asking: Asking) -> None:
         """One signal and what follows from it; the commands are left to the committer."""
         self._take_in(session)
-        asking.fill()
+        self._fill(asking)
 
     def _signals(self, session: SimulatedSession, asking: Asking) -> None:
         """So many signals, each with what follows from it."""
@@ -95,15 +104,36 @@ class SimulatedTime:
             else:
                 self._tell(signal)
             if len(slots) < n_workers:
-                asking.fill()
+                self._fill(asking)
                 if asking.open:
                     n_workers = 0
             if commands:
                 for command in commands:
                     submit(command)
                 commands.clear()
+                if self.broken is not None:
+                    return
             if not n_workers or conductor.closing is not None:
                 return
+
+    def _fill(self, asking: Asking) -> None:
+        """Fills free slots. Where trials take no time at all, a limit by time has no effect, and is not waited for."""
+        asking.fill()
+        conductor = self._conductor
+        trials = len(conductor.ledger.trials)
+        if self.now > self._moment:
+            self._moment, self._before = self.now, trials
+        elif trials - self._before > STANDSTILL and conductor.limits.until < inf:
+            begun = trials - self._before - conductor.state.limits.n_workers
+            if begun > STANDSTILL:
+                self._fail(
+                    f"simulated time stands still: more than {STANDSTILL} trials began at {self.now:g} s, so that the limit "
+                    f"at {conductor.limits.until:g} s is never reached. Give curves that take time, or limit the number of "
+                    "trials (max_num_trials_started=...)"
+                )
+
+    def _fail(self, reason: str) -> None:
+        self._conductor.signal(BackendBroken(reason), self.now)
 
     def _take_in(self, session: SimulatedSession) -> None:
         until = self._conductor.limits.until
@@ -122,6 +152,7 @@ class SimulatedTime:
     def _end_of_time(self, until: float) -> None:
         """Nothing comes before the limit by time, or ever."""
         if until == inf:
-            raise BackendFailed("simulated time has come to its end while trials were still running")
+            self._fail("simulated time has come to its end while trials were still running")
+            return
         self.now = max(self.now, until)
         self._conductor.tick(self.now)

@@ -105,7 +105,8 @@ class TrialRecord(msgspec.Struct, eq=False):
         attempt: number of the current or last attempt, -1 before the first; slot: its worker, -1 while it has none.
         resuming: queued to go on after a pause.
         resource: highest resource level reported by any attempt (0: none yet).
-        reports: results counted (neither late nor repeated); rejected: unusable reports; failures: failed attempts.
+        reports: results counted (neither late nor repeated); late: those that came after the trial was told to end;
+            rejected: unusable reports; failures: failed attempts.
         next_seq: number of the attempt's next report.
         last, best: clean metrics of the last counted result, and of the best one by the first objective.
         started_at, ended_at: seconds on the experiment's clock, of the first attempt and of the trial's end, -1 before.
@@ -125,6 +126,7 @@ class TrialRecord(msgspec.Struct, eq=False):
     resuming: bool = False
     resource: int = 0
     reports: int = 0
+    late: int = 0
     rejected: int = 0
     failures: int = 0
     next_seq: int = 0
@@ -266,6 +268,7 @@ class Ledger:
             record.next_seq = event.seq + 1
         verdict = event.verdict
         if verdict == "late":
+            record.late += 1
             return
         if record.status is not Status.RUNNING:
             raise IllegalMove(record.id, record.status, verdict)

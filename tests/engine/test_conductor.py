@@ -582,3 +582,50 @@ def test_closing_twice_closes_once(lab: Any) -> None:
     conductor.close(9.0, "done", "third")
     game.take()
     assert [(e.outcome, e.reason) for e in game.of(ev.ExperimentClosed)] == [("interrupted", "first")]
+
+
+def cut_off(lab: Any) -> Any:
+    """Two trials that a limit has ended, before either has reported."""
+    game = lab.Game(lab.Toy(), StoppingCriterion(max_wallclock_time=1.5)).begin()
+    game.now = 1.5
+    game.conductor.tick(game.now)
+    game.take()
+    assert [type(c) for c in game.commands] == [StartTrial, StartTrial, StopTrial, StopTrial]
+    return game
+
+
+def test_a_trial_that_was_cut_off_before_its_first_report_has_not_failed(lab: Any) -> None:
+    game = cut_off(lab)
+    game.report(0, 1)
+    game.end(0)
+    game.end(1)
+    assert [event.verdict for event in game.of(ev.TrialResult)] == ["late"]
+    assert [(e.trial, e.by, e.why) for e in game.of(ev.TrialStopped)] == [
+        (0, "experiment", "the session ended (done)"),
+        (1, "experiment", "the session ended (done)"),
+    ]
+    assert {record.status for record in game.ledger} == {Status.INTERRUPTED}
+    assert game.conductor.closed
+    assert game.conductor.error is None
+
+
+def test_a_trial_that_was_cut_off_and_crashes_has_failed(lab: Any) -> None:
+    game = cut_off(lab)
+    game.end(0, "failed", "out of memory")
+    game.end(1, "ended")
+    assert [event.reason for event in game.of(ev.TrialFailed)] == ["out of memory"]
+    assert game.ledger[TrialId(1)].status is Status.INTERRUPTED
+
+
+def test_a_trial_whose_reports_all_came_late_has_not_failed_for_saying_nothing(lab: Any) -> None:
+    """Cut off by the end of a session, it saved its work and reported too late; resumed, it has nothing left to say."""
+    stop = StoppingCriterion(max_num_evaluations=1)
+    game = lab.Game(lab.random_search(), stop, n_workers=2).begin()
+    game.report(0, 1)
+    game.report(1, 1)
+    game.end(0, "ended")
+    game.end(1, "ended")
+    again = lab.Game(lab.random_search(), StoppingCriterion(max_num_evaluations=9), past=game.events, n_workers=2).begin()
+    again.end(1, "finished")
+    assert again.names()[-4:].count("trial-finished 1") == 1
+    assert again.conductor.state.usage.failed == 0

@@ -61,6 +61,8 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], dict[str, Any
         shipped,
         {"stop_criterion": StoppingCriterion(max_wallclock_time=0.5)},
     ),
+    "time, delays": (tied("random"), box(**LATE), {"stop_criterion": StoppingCriterion(max_wallclock_time=61.5)}),
+    "results, delays": (tied(), box(**LATE), {"stop_criterion": StoppingCriterion(max_num_evaluations=60)}),
     "thinking": (tied(), box(thinking_time=0.5, dollars_per_hour=2.0), {}),
 }
 

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from offbeat import StoppingCriterion, simulating
+from offbeat import Start, StoppingCriterion, simulating
+from offbeat.backend import SimulatedBackend
+from offbeat.blackbox import FunctionBlackbox
+from offbeat.config_space import uniform
 from offbeat.driver import Driver
 from offbeat.errors import BackendFailed, TooManyFailures
+from offbeat.events import TrialResult, TrialStarted
 from offbeat.testing.scripted import End, Report
 
 
@@ -122,6 +126,36 @@ def test_an_exhausted_space_ends_the_run(lab: Any, watched: dict[str, int], work
         assert "space exhausted" in outcome.reason
         events = lab.events(lab.home / str(i))
         assert sum(type(e).__name__ == "TrialStarted" and e.attempt == 0 for e in events) == 5
+
+
+@pytest.mark.parametrize("watching", [False, True])
+def test_a_scheduler_that_has_nothing_to_propose_is_asked_again_after_each_result(
+    lab: Any, simulation: Any, watched: dict[str, int], watching: bool
+) -> None:
+    """Also where a crash came between; and with a watched metric, where results go their general way."""
+
+    def propose(request: Any, ledger: Any) -> Any:
+        # The second trial waits for the third result of the first one, and for nothing else.
+        wanted = len(ledger) == 0 or (len(ledger) == 1 and ledger[0].reports == 3)
+        return Start(config={"rate": 0.5}) if wanted else None
+
+    def function(config: Any, level: int, seed: int) -> dict[str, Any]:
+        return {"loss": config["rate"] / level, "elapsed": level}
+
+    backend = SimulatedBackend(FunctionBlackbox(function, {"rate": uniform(0, 1)}, levels=9, objectives=["loss"]))
+    stop = StoppingCriterion(min_metric_value={"loss": -1.0}) if watching else None
+    options = {"backend": backend, "stop_criterion": stop, "n_workers": 2}
+    lab.run(lab.tuner(lab.home, lab.Toy(propose=propose), **options))
+    found, expected = lab.events(lab.home), lab.digest(lab.home)
+    results = [i for i, event in enumerate(found) if isinstance(event, TrialResult)]
+    third = results[2]
+    assert [found[i].trial for i in results[:3]] == [0, 0, 0]
+    (begun,) = [i for i, event in enumerate(found) if isinstance(event, TrialStarted) and event.trial == 1]
+    assert found[begun].at == found[third].at
+    for kept in range(results[0], begun + 1):
+        home = simulation.fresh()
+        simulation.resumed(lab, home, found[:kept], scheduler=lab.Toy(propose=propose), trial_backend=backend)
+        assert lab.digest(home) == expected, kept
 
 
 # --- over the simulated backend

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 from offbeat import StoppingCriterion
 from offbeat.backend import SimulatedBackend
-from offbeat.config_space import choice, logfinrange, ordinal, uniform
+from offbeat.config_space import choice, logfinrange, ordinal, uniform, when
 from offbeat.errors import InvalidArgument, InvalidConfig, MissingExtra
 from offbeat.optimizer.baselines import ASHA, RandomSearch
 from offbeat.protocols import Blackbox
 from offbeat.registry import load
 from offbeat.results import load as results
+from offbeat.space import Space
 from offbeat_plugins.blackboxes.digits import EPOCHS, SEEDS, VALUES, config_space, digits
 from offbeat_plugins.blackboxes.function import FunctionBlackbox
 from offbeat_plugins.blackboxes.onnx import OnnxBlackbox, lcbench
@@ -87,6 +89,55 @@ def test_the_nearest_configuration_by_choice(config: dict[str, Any], near: dict[
     assert box.configs[box.row(config)] == near
 
 
+CONDITIONAL = {
+    "optimizer": choice(["adam", "sgd"]),
+    "momentum": when(ordinal([0.0, 0.5, 0.9]), "optimizer == 'sgd'"),
+    "nesterov": when(choice([False, True]), "momentum > 0"),
+}
+
+RECORDED: list[dict[str, Any]] = [
+    {"optimizer": "sgd", "momentum": 0.0},
+    {"optimizer": "sgd", "momentum": 0.5, "nesterov": True},
+    {"optimizer": "sgd", "momentum": 0.5, "nesterov": False},
+]
+
+
+def conditional(configs: Sequence[Mapping[str, Any]] = RECORDED, **options: Any) -> TabularBlackbox:
+    values = np.ones((len(configs), 1, 1, 2))
+    values[:, 0, 0, 0] = range(len(configs))
+    objectives: Any = {"loss": "min", "time": None}
+    return TabularBlackbox(CONDITIONAL, configs, values, objectives=objectives, elapsed_attr="time", **options)
+
+
+@pytest.mark.parametrize(
+    ("config", "near"),
+    [
+        ({"optimizer": "sgd", "momentum": 0.9, "nesterov": True}, 1),
+        ({"optimizer": "sgd", "momentum": 0.9, "nesterov": False}, 2),
+        ({"optimizer": "adam"}, 0),
+    ],
+)
+def test_a_conditional_configuration_that_is_not_in_the_table_names_the_nearest(
+    config: dict[str, Any], near: int
+) -> None:
+    with pytest.raises(InvalidConfig, match=re.escape(f"the nearest one is {dict(sorted(RECORDED[near].items()))}")):
+        conditional().row(config)
+    assert conditional(nearest=True).row(config) == near
+    with pytest.raises(InvalidConfig, match="lacks hyperparameter 'optimizer'"):
+        conditional().row({"momentum": 0.5, "nesterov": True})
+
+
+def test_conditional_configurations_in_a_run(lab: Any) -> None:
+    space = Space.of(CONDITIONAL)
+    box = conditional(list(space.grid()))
+    assert [box.row(config) for config in space.grid()] == list(range(6))
+    scheduler = RandomSearch(space, "loss", random_seed=0)
+    lab.run(lab.tuner(lab.home, scheduler, backend=SimulatedBackend(box), stop_criterion=None))
+    ledger = results("run", lab.home).ledger
+    assert {(box.row(r.config), r.status.value) for r in ledger} == {(row, "finished") for row in range(6)}
+    assert all(r.last is not None and r.last["loss"] == box.row(r.config) for r in ledger)
+
+
 def test_tasks() -> None:
     values = np.arange(2 * 24 * 6, dtype=float).reshape(2, 24, 1, 3, 2)
     for name, first in (("a", 0), ("b", 144)):
@@ -110,6 +161,7 @@ def test_tasks() -> None:
         ({"values": np.zeros((24, 0, 3, 2))}, "some seeds"),
         ({"levels": (1, 3)}, "2 levels"),
         ({"elapsed_attr": "tim"}, "Did you mean 'time'"),
+        ({"objectives": {"loss": "mini", "time": None}}, "Did you mean 'min'"),
     ],
 )
 def test_tables_that_do_not_fit(options: dict[str, Any], said: str) -> None:
@@ -170,8 +222,52 @@ def test_functions_point_by_point_and_whole() -> None:
         FunctionBlackbox(lambda c, n, s: 1, space, levels=3, objectives=["los"]).curve({"x": 0.5}, 0)  # type: ignore[arg-type, return-value]
     with pytest.raises(InvalidArgument, match="cannot be called"):
         FunctionBlackbox(3, space, levels=3, objectives=["loss"])  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="one level at least"):
-        FunctionBlackbox(point, space, levels=0, objectives=["loss"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"levels": 0}, "levels=0: give the highest level"),
+        ({"levels": 9.0}, r"levels=9\.0"),
+        ({"levels": None}, "levels=None"),
+        ({"levels": True}, "levels=True"),
+        ({"levels": "9"}, "levels='9'"),
+        ({"levels": [1, 2.5]}, r"levels=\[1, 2\.5\]"),
+        ({"levels": [0, 1]}, "whole numbers from 1 up"),
+        ({"levels": [3, 2]}, "increasing"),
+        ({"levels": []}, r"levels=\[\]"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"seeds": -1}, "seeds=-1"),
+        ({"seeds": 1.5}, r"seeds=1\.5"),
+        ({"objectives": "loss"}, "objectives='loss': give a list of names"),
+        ({"objectives": []}, r"objectives=\[\]"),
+        ({"objectives": None}, "objectives=None"),
+        ({"objectives": [3]}, r"objectives=\[3\]"),
+        ({"objectives": {"loss": "minimum"}}, "loss='minimum' is not valid. Did you mean 'min'"),
+        ({"objectives": {"loss": "maximise"}}, "Did you mean 'max'"),
+    ],
+)
+def test_functions_with_wrong_arguments(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        FunctionBlackbox(lambda c, n, s: {}, SPACE, **{"levels": 3, "objectives": ["loss"], **options})
+
+
+def test_levels_of_any_kind() -> None:
+    for levels in ((1, 3, 9), [1, 3, 9], np.array([1, 3, 9]), (n for n in (1, 3, 9))):
+        box = FunctionBlackbox(lambda c, n, s: {}, SPACE, levels=levels, objectives=["loss"])  # type: ignore[arg-type]
+        assert box.levels == (1, 3, 9)
+        assert {type(level) for level in box.levels} == {int}
+    assert FunctionBlackbox(lambda c, n, s: {}, SPACE, levels=np.int64(2), objectives=["loss"]).levels == (1, 2)  # type: ignore[arg-type]
+
+
+def test_a_function_cannot_change_the_levels_of_other_trainings() -> None:
+    def shifts(config: Any, levels: Any, seed: int) -> dict[str, Any]:
+        levels += 1
+        return {"loss": 1 / levels, "elapsed": 1.0 * levels}
+
+    box = FunctionBlackbox(shifts, {"x": uniform(0, 1)}, levels=3, objectives=["loss"], whole_curve=True)
+    with pytest.raises(ValueError, match="read-only"):
+        box.curve({"x": 0.5}, 0)
 
 
 def test_other_names() -> None:

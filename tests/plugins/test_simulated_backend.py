@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -318,6 +319,16 @@ NAN = math.nan
         ({"los": [1, 2, 3], "elapsed": [1, 2, 3]}, "no 'loss'. Did you mean 'los'?"),
         ({"loss": [1, 2, "x"], "elapsed": [1, 2, 3]}, "a curve holds 'x'"),
         ({"loss": [[1], [2], [3]], "elapsed": [1, 2, 3]}, r"a curve holds \[1\]"),
+        ({"loss": np.ones((3, 1)), "elapsed": [1, 2, 3]}, r"a curve holds \[1\.0\]"),
+        ({"loss": {0.1, 0.2, 0.3}, "elapsed": [1, 2, 3]}, "the curve of 'loss' is a set; give a list or an array"),
+        ({"loss": dict.fromkeys((1, 2, 3)), "elapsed": [1, 2, 3]}, "'loss' is a dict"),
+        ({"loss": "123", "elapsed": [1, 2, 3]}, "'loss' is a str"),
+        ({"loss": b"123", "elapsed": [1, 2, 3]}, "'loss' is a bytes"),
+        ({"loss": [True, False, True], "elapsed": [1, 2, 3]}, "a curve holds True; each level has one number"),
+        ({"loss": np.array([True, False, True]), "elapsed": [1, 2, 3]}, "a curve holds True"),
+        ({"loss": [1, None, 3], "elapsed": [1, 2, 3]}, "a curve holds None"),
+        ({"loss": [1, 2j, 3], "elapsed": [1, 2, 3]}, "a curve holds 2j"),
+        ({"loss": [1, 10**400, 3], "elapsed": [1, 2, 3]}, "whole numbers of 308 digits and more"),
         ({"loss": [1, 2, 3], "elapsed": [1, 3, 2]}, "elapsed falls from 3 to 2 at level 3"),
         ({"loss": [1, 2, 3], "elapsed": [-1, 3, 4]}, "elapsed is -1 at level 1"),
         ({"loss": [1, 2, 3], "elapsed": [1, NAN, 4]}, "elapsed is nan at level 2"),
@@ -328,6 +339,45 @@ async def test_malformed_curves_fail_the_trial(tmp_path: Path, curve: dict[str, 
     import re
 
     assert re.search(said, await failure(answering(**curve), tmp_path))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("levels", [3, 100])
+async def test_numbers_of_any_library_become_plain_ones(tmp_path: Path, levels: int) -> None:
+    kinds: list[Callable[[float], Any]] = [
+        np.float64, np.float32, np.int64, np.uint8, np.longdouble, np.array, lambda n: np.array(n, np.longdouble), float,
+    ]  # fmt: skip
+    for kind in kinds:
+        box = FunctionBlackbox(
+            lambda c, n, s, kind=kind: {"loss": kind(n), "elapsed": kind(n)}, SPACE, levels=levels, objectives=["loss"]
+        )
+        for found in await alone(SimulatedBackend(box), tmp_path, start()):
+            if isinstance(found, Reported):
+                assert {type(one) for one in found.metrics.values()} <= {int, float}
+                assert found.metrics["loss"] == found.metrics["epoch"] == found.at
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [np.array, list, np.longdouble])
+async def test_a_curve_is_what_it_was_when_it_was_answered(tmp_path: Path, kind: Callable[[Any], Any]) -> None:
+    """Also where one array (or list) is filled again for each trial, and only the beginning of a curve is read at first."""
+    buffers = {"loss": kind(np.zeros(40)), "elapsed": kind(np.zeros(40))}
+
+    def reuses(config: Any, levels: Any, seed: int) -> dict[str, Any]:
+        buffers["loss"][:] = kind(np.full(40, config["lr"]))
+        buffers["elapsed"][:] = kind(levels * (1 + config["lr"]))
+        return buffers
+
+    box = FunctionBlackbox(reuses, SPACE, levels=40, objectives=["loss"], whole_curve=True)
+    rates = (0.25, 0.75, 0.5)
+    async with opened(SimulatedBackend(box), tmp_path) as session:
+        for trial, rate in enumerate(rates):
+            session.submit(start(trial, lr=rate))
+        reports = [s for s in drain(session) if isinstance(s, Reported)]
+    assert len(reports) == 3 * 40
+    for one in reports:
+        assert one.metrics["loss"] == rates[one.trial]
+        assert one.at == one.metrics["epoch"] * (1 + rates[one.trial])
 
 
 @pytest.mark.asyncio
@@ -396,6 +446,12 @@ async def test_missing_levels_are_not_reported_and_nan_is(tmp_path: Path) -> Non
         ({"faults": {"crashes": 1}}, "Did you mean 'crashes_per_hour'"),
         ({"faults": {"slow_workers": 2}}, "from 0 to 1"),
         ({"faults": 3}, "faults=3"),
+        ({"faults": {"seed": "x"}}, "seed='x'"),
+        ({"faults": {"seed": True}}, "seed=True"),
+        ({"faults": "spot-5%", "fault_seed": 1.5}, "fault_seed=1.5"),
+        ({"fault_seed": 3}, "fault_seed=3 goes with faults="),
+        ({"support_checkpointing": "no"}, "support_checkpointing='no': give True or False"),
+        ({"support_checkpointing": None}, "support_checkpointing=None"),
         ({"falling_time": "eror"}, "Did you mean 'error'"),
         ({"dataset": "x"}, "this one is an object"),
         ({"delay_strat": 3}, "delay_start"),
@@ -416,11 +472,13 @@ def test_wrong_blackboxes() -> None:
     with pytest.raises(InvalidArgument, match="elapsed_time_attr= is needed"):
         SimulatedBackend(even(elapsed_attr=None))
     with pytest.raises(InvalidArgument, match="no objective beside"):
-        SimulatedBackend(FunctionBlackbox(by_seed, SPACE, levels=2, objectives=[]))
+        SimulatedBackend(FunctionBlackbox(by_seed, SPACE, levels=2, objectives=["elapsed"]))
     with pytest.raises(InvalidArgument, match="stands twice"):
         SimulatedBackend(even(resource_attr="loss"))
+    box = even(2)
+    box.levels = (3, 2)
     with pytest.raises(InvalidArgument, match="increasing whole numbers"):
-        SimulatedBackend(FunctionBlackbox(by_seed, SPACE, levels=[3, 2], objectives=["loss"]))
+        SimulatedBackend(box)
     assert isinstance(even(), Blackbox)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from offbeat import StoppingCriterion, Tuner
+from offbeat import StoppingCriterion, Tuner, simulating
 from offbeat.backend import SimulatedBackend
 from offbeat.blackbox import FunctionBlackbox, TabularBlackbox, load_blackbox
 from offbeat.config_space import ordinal, uniform
-from offbeat.errors import MetricMismatch, TooManyFailures
+from offbeat.errors import BackendFailed, MetricMismatch, TooManyFailures
+from offbeat.events import TrialResult, TrialStopped
 from offbeat.optimizer.baselines import ASHA, RandomSearch
 from offbeat.results import load
 from offbeat.trial import Status
@@ -180,3 +181,110 @@ def test_a_limit_in_simulated_time_holds_where_most_trials_fail(lab: Any) -> Non
     stop = StoppingCriterion(max_wallclock_time=100.5)
     outcomes(lab, SimulatedBackend(box(plain), faults=faults), stop_criterion=stop)
     assert lab.events(lab.home)[-1].at == 100.5
+
+
+@pytest.mark.parametrize("how", ["arun", "run"])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_a_blackbox_that_wants_to_end_the_program_fails_the_trial(lab: Any, how: str, error: BaseException) -> None:
+    def leaves(config: Any, level: int, seed: int) -> Any:
+        raise error
+
+    tuner = lab.tuner(lab.home, RandomSearch(SPACE, "loss", **RANDOM), backend=SimulatedBackend(box(leaves)))
+    with pytest.raises(TooManyFailures, match=type(error).__name__):
+        lab.run(tuner) if how == "arun" else tuner.run()
+    lab.check_closed(lab.home)
+
+
+# --- backends that break
+
+
+@pytest.mark.parametrize("durability", ["batch", "commit"])
+@pytest.mark.parametrize(
+    ("thinking", "said"),
+    [
+        (lambda start: 1 / 0, r"StartTrial for trial 0 failed with ZeroDivisionError"),
+        (lambda start: 1 / (6 - start), r"StartTrial for trial 6 failed with ZeroDivisionError"),
+        (lambda start: float("nan"), r"thinking_time\(0\) gave nan"),
+    ],
+)
+def test_a_command_that_the_backend_does_not_take_ends_the_run(
+    lab: Any, durability: str, thinking: Any, said: str
+) -> None:
+    backend = SimulatedBackend(box(plain), thinking_time=thinking)
+    with pytest.raises(BackendFailed, match=said):
+        outcomes(lab, backend, durability=durability)
+    lab.check_closed(lab.home)
+    before = lab.events(lab.home)
+    assert before[-1].outcome == "failed"
+    # Nothing is lost: the trials go on where they were.
+    again = SimulatedBackend(box(plain))
+    lab.run(Tuner.resume("run", home=lab.home, trial_backend=again, observers=[]))
+    assert lab.events(lab.home)[: len(before)] == before
+    assert {record.status for record in load("run", lab.home).ledger} == {Status.FINISHED}
+
+
+# --- time that does not pass
+
+
+def at_once(config: Mapping[str, Any], level: int, seed: int) -> dict[str, Any]:
+    return {"loss": config["x"], "elapsed": 0}
+
+
+@pytest.mark.parametrize("durability", ["batch", "commit"])
+def test_a_limit_by_time_that_is_never_reached_ends_the_run(
+    lab: Any, durability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulating, "STANDSTILL", 50)
+    stop = StoppingCriterion(max_wallclock_time=5.0)
+    with pytest.raises(
+        BackendFailed, match=r"stands still: more than 50 trials began at 0 s, so that the limit at 5 s"
+    ):
+        outcomes(lab, box(at_once), stop_criterion=stop, durability=durability)
+    lab.check_closed(lab.home)
+    assert 50 < len(load("run", lab.home).ledger) < 70
+
+
+def test_many_workers_and_trials_that_count_may_begin_at_one_time(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulating, "STANDSTILL", 50)
+    stop = StoppingCriterion(max_wallclock_time=1.0)
+    outcomes(lab, box(plain), stop_criterion=stop, n_workers=200)
+    lab.home = lab.home / "counted"
+    found = outcomes(lab, box(at_once), stop_criterion=StoppingCriterion(max_num_trials_started=200))
+    assert len(found) == 200
+
+
+def test_time_that_passes_now_and_then_is_enough(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulating, "STANDSTILL", 50)
+
+    def seldom(config: Mapping[str, Any], level: int, seed: int) -> dict[str, Any]:
+        return {"loss": config["x"], "elapsed": float(config["x"] > 0.5)}
+
+    outcomes(lab, box(seldom), stop_criterion=StoppingCriterion(max_wallclock_time=30.0))
+    assert lab.events(lab.home)[-1].at == 30.0
+    assert len(load("run", lab.home).ledger) > 200
+
+
+# --- limits that come in between
+
+
+def test_a_limit_before_the_first_report_is_no_failure(lab: Any) -> None:
+    slow = box(lambda c, n, s: {"loss": 0.5, "elapsed": 3.0}, levels=1)
+    stop = StoppingCriterion(max_wallclock_time=2.5)
+    found = outcomes(lab, SimulatedBackend(slow, delay_stop=2.0), stop_criterion=stop, n_workers=3)
+    assert [one[:2] for one in found] == [(Status.INTERRUPTED, 0)] * 3
+    assert lab.events(lab.home)[-1].at == 2.5
+    more = StoppingCriterion(max_wallclock_time=6.0)
+    lab.run(Tuner.resume("run", home=lab.home, trial_backend=SimulatedBackend(slow), stop_criterion=more, observers=[]))
+    assert [record.status for record in load("run", lab.home).ledger][:3] == [Status.FINISHED] * 3
+
+
+def test_the_end_of_a_run_ends_its_trials_without_delays(lab: Any) -> None:
+    backend = SimulatedBackend(box(plain), delay_stop=1.0, delay_complete_after_stop=1.0)
+    outcomes(lab, backend, stop_criterion=StoppingCriterion(max_num_evaluations=9))
+    found = lab.events(lab.home)
+    ends = [event for event in found if isinstance(event, TrialStopped)]
+    last = [event for event in found if isinstance(event, TrialResult)][-1]
+    assert (found[-1].outcome, found[-1].at) == ("done", last.at)
+    assert [event.at for event in ends] == [last.at] * len(ends)
+    assert {event.by for event in ends} == {"experiment"}
+    assert not any(event.verdict == "late" for event in found if isinstance(event, TrialResult))

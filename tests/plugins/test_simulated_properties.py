@@ -250,19 +250,12 @@ def test_load_changes_nothing(lab: Any, simulation: Any, count: int) -> None:
 # --- crashes
 
 
-def ended_at_once(workload: Workload) -> Workload:
-    """Trials that a limit ends do so without delay: the moment at which a session told them is not written down."""
-    if "max_num_trials_started" in workload.stop or workload.tuner["wait_trial_completion_when_stopping"]:
-        return workload
-    return workload._replace(backend={**workload.backend, "delay_stop": 0.0, "delay_complete_after_stop": 0.0})
-
-
 @counts(15, 300)
 def test_it_may_be_cut_anywhere_and_again(lab: Any, simulation: Any, count: int) -> None:
     """Crash after crash, each behind the last; the journal tells the same in the end, trials and decisions."""
 
     @settings(max_examples=count)
-    @given(workload=workloads().map(ended_at_once), cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4).map(sorted))
+    @given(workload=workloads(), cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4).map(sorted))
     def check(workload: Workload, cuts: list[float]) -> None:
         home = run(lab, simulation, workload)
         expected, table = lab.digest(home), lab.table(home, workload.scheduler(simulation))

@@ -25,6 +25,7 @@ class BlackboxRepositoryBackend:
     """
 
     time: Literal["real", "simulated"] = "simulated"
+    suspends = True
 
     def __init__(
         self,

@@ -30,7 +30,8 @@ class SimulatedBackend:
 
     A run is a function of its arguments and seeds: it repeats bit by bit, also if it was killed at any event and resumed.
     Signals of equal time come first-in-first-out. A trial whose configuration the blackbox does not know, whose curve is
-    malformed, or that is to run past the table's end fails and says why.
+    malformed, or that is to run past the table's end fails and says why. The end of the run ends its trials in that moment,
+    without delays.
 
     Args:
         blackbox: name of a plugin in `offbeat.blackboxes` ("digits"), or an object, which has to be passed again on resume.
@@ -109,6 +110,8 @@ class SimulatedBackend:
             )
         self._thinking_time: ThinkingTime = checked(thinking_time)
         self._max_resource_attr = max_resource_attr
+        if not isinstance(support_checkpointing, bool):
+            raise InvalidArgument(f"support_checkpointing={support_checkpointing!r}: give True or False.")
         self._checkpoints = support_checkpointing
         self.faults = FaultProfile.of(faults, fault_seed)
         if dollars_per_hour is not None:

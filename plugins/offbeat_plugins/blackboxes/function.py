@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from operator import index
 from typing import Any
 
 import numpy as np
 
+from offbeat.arguments import require_count
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
+from offbeat_plugins.blackboxes.objectives import checked_objectives
 
 
 class FunctionBlackbox:
@@ -17,7 +21,7 @@ class FunctionBlackbox:
 
     Args:
         function: (config, level, seed) -> {objective: number}; with `whole_curve` (config, levels, seed) -> {objective:
-            array}, levels being an integer array.
+            array}, levels being an integer array that cannot be written to.
         config_space: hyperparameters by name, or a Space.
         levels: resource levels, or the highest of 1, 2, 3 ...
         objectives: name -> "min", "max" or None, or a list of names.
@@ -44,11 +48,9 @@ class FunctionBlackbox:
         if not callable(function):
             raise InvalidArgument(f"function={function!r} cannot be called.")
         self.space = Space.of(config_space)
-        self.levels = tuple(range(1, levels + 1)) if isinstance(levels, int) else tuple(levels)
-        if not self.levels:
-            raise InvalidArgument(f"levels={levels!r}: give one level at least.")
-        names: dict[str, Mode | None] = {}
-        names.update(objectives if isinstance(objectives, Mapping) else dict.fromkeys(objectives))
+        self.levels = _levels(levels)
+        require_count("seeds", seeds)
+        names = checked_objectives(objectives)
         if elapsed_attr is not None:
             names.setdefault(elapsed_attr, None)
         self.objectives: Mapping[str, Mode | None] = names
@@ -57,6 +59,9 @@ class FunctionBlackbox:
         self.seeds = seeds
         self._function = function
         self._whole = np.array(self.levels) if whole_curve else None
+        if self._whole is not None:
+            # All curves are computed from it.
+            self._whole.setflags(write=False)
 
     def curve(self, config: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
         """What the function says. Raises what it raises, InvalidArgument for an answer that lacks an objective."""
@@ -78,3 +83,14 @@ class FunctionBlackbox:
     def curves(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Mapping[str, Any]]:
         """One curve for each pair."""
         return [self.curve(config, seed) for config, seed in zip(configs, seeds, strict=True)]
+
+
+def _levels(levels: object) -> tuple[int, ...]:
+    """Raises InvalidArgument unless they are increasing whole numbers from 1 up, or the highest of 1, 2, 3 ..."""
+    try:
+        found = [index(one) for one in levels] if isinstance(levels, Iterable) else range(1, index(levels) + 1)  # type: ignore[arg-type]
+    except TypeError:
+        found = []
+    if isinstance(levels, bool) or not found or found[0] < 1 or any(b <= a for a, b in pairwise(found)):
+        raise InvalidArgument(f"levels={levels!r}: give the highest level, or increasing whole numbers from 1 up.")
+    return tuple(found)

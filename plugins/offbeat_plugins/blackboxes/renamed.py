@@ -7,6 +7,7 @@ from typing import Any
 
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.protocols import Blackbox, Mode
+from offbeat_plugins.blackboxes.objectives import checked_mode
 
 
 class RenamedBlackbox:
@@ -38,8 +39,7 @@ class RenamedBlackbox:
         for name, mode in (modes or {}).items():
             if name not in new.values():
                 raise InvalidArgument(f"modes: {name!r} is no objective. {nearest(name, new.values())}")
-            if mode not in ("min", "max"):
-                raise InvalidArgument(f"modes: {name}={mode!r} is not valid. {nearest(str(mode), ('min', 'max'))}")
+            checked_mode(mode, f"modes: {name}")
         self._blackbox, self._new = blackbox, new
         self.space, self.levels, self.seeds = blackbox.space, blackbox.levels, blackbox.seeds
         self.resource_attr = resource_attr or blackbox.resource_attr

@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from offbeat.errors import InvalidArgument, InvalidConfig, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
+from offbeat_plugins.blackboxes.objectives import checked_objectives
+
+_ABSENT: Any = object()
+"""In the place of the value of a hyperparameter that is inactive."""
 
 
 class TabularBlackbox:
@@ -27,7 +31,8 @@ class TabularBlackbox:
         elapsed_attr: the objective with the seconds of training so far.
         tasks: names of the first axis; dataset: which of them this blackbox is.
         nearest: a configuration that is not in the table is answered by the nearest one that is (distance in the encoded
-            space, each hyperparameter from 0 to 1; equal distances by place in the table); False: it is an error.
+            space, each hyperparameter from 0 to 1, and 1 between an active and an inactive one; equal distances by place
+            in the table); False: it is an error.
 
     Raises InvalidArgument, InvalidConfig (a recorded configuration that is not in the space).
     """
@@ -47,7 +52,7 @@ class TabularBlackbox:
         nearest: bool = False,
     ) -> None:
         self.space = Space.of(config_space)
-        self.objectives: Mapping[str, Mode | None] = dict(objectives)
+        self.objectives: Mapping[str, Mode | None] = checked_objectives(objectives)
         self.levels = tuple(int(level) for level in levels)
         self.resource_attr = resource_attr
         self.elapsed_attr = elapsed_attr
@@ -91,9 +96,11 @@ class TabularBlackbox:
         values: dict[str, Any] = {}
         for name, domain in self.space.domains.items():
             if name not in config:
+                if name in self.space.conditions:
+                    continue
                 raise InvalidConfig(f"The configuration lacks hyperparameter {name!r}. {nearest(name, config)}")
             values[name] = domain.cast(config[name]) if _castable(domain, config[name]) else config[name]
-        if all(domain.contains(values[name]) for name, domain in self.space.domains.items()):
+        if all(self.space.domains[name].contains(value) for name, value in values.items()):
             found = self._rows.get(self.space.key(values))
         if found is not None:
             return found
@@ -119,13 +126,22 @@ class TabularBlackbox:
     def _nearest_row(self, values: Mapping[str, Any]) -> int:
         distance = np.zeros(len(self._configs))
         for name in self.space.domains:
-            distance += self._distances(name, values[name]) ** 2
+            distance += self._distances(name, values.get(name, _ABSENT)) ** 2
         return int(np.argmin(distance))
 
     def _distances(self, name: str, value: Any) -> NDArray[Any]:
-        """From a value, in the domain or not, to each row's; between 0 and 1 along the domain's own scale."""
+        """From a value, in the domain or not, to each row's; 1 if one of both is inactive."""
+        recorded = [config.get(name, _ABSENT) for config in self._configs]
+        active = np.array([one is not _ABSENT for one in recorded])
+        if value is _ABSENT or not active.any():
+            return np.where(active == (value is _ABSENT), 1.0, 0.0)
+        found = np.ones(len(recorded))
+        found[active] = self._between(name, value, [one for one in recorded if one is not _ABSENT])
+        return found
+
+    def _between(self, name: str, value: Any, recorded: Sequence[Any]) -> NDArray[Any]:
+        """From a value to recorded ones; between 0 and 1 along the domain's own scale."""
         domain = self.space.domains[name]
-        recorded = [config[name] for config in self._configs]
         numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in [value, *recorded])
         if not numeric or domain.width > 1:
             return np.array([0.0 if one == value else 1.0 for one in recorded])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,10 @@ LARGEST: Final = 2.0**53
 """Numbers beyond it are taken in one by one, see `offbeat.signals.Reported`."""
 
 _NUMBERS: Final = frozenset((int, float))
-_NO_COLUMNS: Final = (str, Mapping)
+_TEXTS: Final = (str, bytes, bytearray)
+
+Values: TypeAlias = "np.ndarray[Any, Any] | list[Any]"
+"""An objective at every level: an array of numbers that become plain when they are read, or a list of plain ones."""
 
 HEAD: Final = 16
 """Levels that are read at first of a curve more than twice as long: most trials of a multi-fidelity run end there."""
@@ -33,13 +36,14 @@ class Curve(NamedTuple):
         columns: levels, then one list for each of `CurveReader.metrics`, all of the same length; numbers that are not
             finite as text.
         offsets: seconds of training up to each level, never falling.
-        found: the blackbox's answer if only the first `HEAD` levels of it were read.
+        whole: elapsed time and metrics at every level if only the first `HEAD` of them were read; nobody else's, since a
+            blackbox may use its arrays again.
         plain: see `offbeat.signals.Reported`.
     """
 
     columns: list[list[Any]]
     offsets: list[float]
-    found: Mapping[str, Any] | None
+    whole: Sequence[Values] | None
     plain: bool
 
 
@@ -80,7 +84,8 @@ class CurveReader:
         if len(set(self.names)) < len(self.names):
             raise InvalidArgument(f"A name stands twice in the blackbox's reports: {', '.join(self.names)}.")
         self._repairs = falling_time == "running-max"
-        self._hyperparameters = frozenset(blackbox.space.domains)
+        self._wanted = (self.elapsed_attr, *self.metrics)
+        self._hyperparameters = blackbox.space.domains.keys() - blackbox.space.conditions.keys()
 
     def read(self, config: Mapping[str, Any], seed: int, *, whole: bool = True) -> Curve:
         """The curve of a configuration, or its beginning. Raises InvalidArgument, and whatever the blackbox raises."""
@@ -93,29 +98,28 @@ class CurveReader:
                 f"the blackbox answered a {type(found).__name__}, not a mapping from objectives to curves"
             )
         size = len(self._levels)
-        return self._checked(found, size if whole or size <= 2 * HEAD else HEAD)
+        count = size if whole or size <= 2 * HEAD else HEAD
+        return self._checked([self._values(found, name, count < size) for name in self._wanted], count)
 
     def extended(self, curve: Curve) -> Curve:
         """All of a curve of which the beginning was read. Raises InvalidArgument."""
-        return curve if curve.found is None else self._checked(curve.found, len(self._levels))
+        return curve if curve.whole is None else self._checked(curve.whole, len(self._levels))
 
-    def _checked(self, found: Mapping[str, Any], count: int) -> Curve:
-        """The first `count` levels of what a blackbox answered."""
+    def _checked(self, values: Sequence[Values], count: int) -> Curve:
+        """The first `count` levels of elapsed time and metrics."""
         begun = count < len(self._levels)
-        offsets, plain = self._column(found, self.elapsed_attr, count)
-        columns = [self._head if begun else self._levels]
-        complete = True
-        for name in self.metrics:
-            column, numbers = self._column(found, name, count)
-            columns.append(column)
+        offsets, *read = [one[:count].tolist() if isinstance(one, np.ndarray) else one[:count] for one in values]
+        columns = [self._head if begun else self._levels, *read]
+        plain = complete = True
+        for column in read:
             total = _total(column)
             if total - total != 0:
                 complete = False
-            elif not numbers or min(column) <= -LARGEST or max(column) >= LARGEST:
+            elif min(column) <= -LARGEST or max(column) >= LARGEST:
                 plain = False
         if not complete:
             if begun:
-                return self._checked(found, len(self._levels))
+                return self._checked(values, len(self._levels))
             columns, offsets = self._without_missing(columns, offsets)
         total = _total(offsets)
         if total - total != 0 or (offsets and offsets[0] < 0):
@@ -132,7 +136,7 @@ class CurveReader:
                 )
             offsets = list(accumulate(offsets, max))
         plain = plain and complete and offsets[-1] < LARGEST
-        return Curve(columns, offsets, found if begun else None, plain)
+        return Curve(columns, offsets, values if begun else None, plain)
 
     def check_level(self, until: Any, name: str) -> int:
         """A resource level up to which an attempt is to run. Raises InvalidArgument for one past the table's end."""
@@ -142,27 +146,34 @@ class CurveReader:
             raise InvalidArgument(f"{name}={until} is past the blackbox's last level, {self._levels[-1]}")
         return int(until)
 
-    def _column(self, found: Mapping[str, Any], name: str, count: int) -> tuple[list[Any], bool]:
-        """The first values of an objective as a list, and whether all of them are int or float."""
+    def _values(self, found: Mapping[str, Any], name: str, keep: bool) -> Values:
+        """What a blackbox answered for an objective; a copy of it if it is to be read later."""
         try:
             values = found[name]
         except KeyError:
             raise InvalidArgument(f"the blackbox's curve has no {name!r}. {nearest(name, found)}") from None
         size = len(self._levels)
         if type(values) is np.ndarray and values.shape == (size,) and values.dtype.kind in "fiu":
-            return values[:count].tolist(), True
+            if values.itemsize > 8:
+                return values.astype(np.float64)
+            return values.copy() if keep else values
         try:
             fits = len(values) == size
         except TypeError:
             fits = False
-        if not fits or isinstance(values, _NO_COLUMNS):
+        if not fits:
             shape = getattr(values, "shape", None) or (len(values) if isinstance(values, list) else repr(values)[:50])
             raise InvalidArgument(f"the curve of {name!r} has shape {shape}, but there are {size} levels")
-        if count < size:
-            values = values[:count]
-        plain = getattr(values, "tolist", None)
-        column: list[Any] = plain() if plain is not None else list(values)
-        return column, _NUMBERS.issuperset(map(type, column))
+        if hasattr(values, "tolist"):
+            column = list(values.tolist())
+        elif isinstance(values, Sequence) and not isinstance(values, _TEXTS):
+            column = list(values)
+        else:
+            kind = type(values).__name__
+            raise InvalidArgument(
+                f"the curve of {name!r} is a {kind}; give a list or an array with a number for each level"
+            )
+        return column if _NUMBERS.issuperset(map(type, column)) else [_plain(one) for one in column]
 
     def _without_missing(self, columns: list[list[Any]], offsets: list[float]) -> tuple[list[list[Any]], list[float]]:
         """Levels at which no objective has a value are missing; single values that are not finite become text."""
@@ -195,9 +206,18 @@ def _elapsed_name(blackbox: Blackbox, wanted: str | None) -> str:
     return name
 
 
+def _plain(value: Any) -> int | float:
+    """A single number (NumPy's, or any array's without dimensions) as Python's own. Raises InvalidArgument for anything else."""
+    found = value.item() if getattr(value, "shape", None) == () else value
+    if isinstance(found, int) and not isinstance(found, bool):
+        return int(found)
+    if isinstance(found, float | np.floating):
+        return float(found)
+    raise InvalidArgument(f"a curve holds {value!r}; each level has one number")
+
+
 def _total(column: list[Any]) -> float:
     try:
         return float(sum(column))
-    except TypeError:
-        wrong = next((one for one in column if not isinstance(one, int | float)), None)
-        raise InvalidArgument(f"a curve holds {wrong!r}; each level has one number") from None
+    except OverflowError:
+        raise InvalidArgument("a curve holds whole numbers of 308 digits and more; they have to fit a float") from None

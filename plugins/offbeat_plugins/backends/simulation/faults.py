@@ -63,15 +63,21 @@ class FaultProfile(msgspec.Struct, frozen=True, kw_only=True):
         _require("slowness", self.slowness, 1.0, 1e6)
         if self.max_silence is not None:
             _require("max_silence", self.max_silence, 0.0, 1e12)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise InvalidArgument(f"faults: seed={self.seed!r}: give a whole number.")
 
     @staticmethod
     def of(faults: str | Mapping[str, Any] | FaultProfile | None, seed: int | None = None) -> FaultProfile | None:
         """A profile from its text (`spot-5%`, `crash-2%,slow-10%`), its fields, or as it is; None for none.
 
         `spot-5%` preempts each worker 0.05 times an hour, `crash-` and `hang-` likewise; `slow-10%` makes a tenth of the
-        workers slow. Raises InvalidArgument with the nearest name.
+        workers slow. Raises InvalidArgument with the nearest name, and for a seed of nothing.
         """
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise InvalidArgument(f"fault_seed={seed!r}: give a whole number, or None for the profile's own.")
         if faults is None:
+            if seed is not None:
+                raise InvalidArgument(f"fault_seed={seed!r} goes with faults=, as in faults='spot-5%'; there are none.")
             return None
         if isinstance(faults, str):
             faults = _parsed(faults)

@@ -13,6 +13,7 @@ from itertools import repeat
 from math import inf
 from typing import Final
 
+from offbeat.contained import told
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt
 from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
@@ -201,9 +202,8 @@ class SimulatedSession:
         run.zero = zero = begin + self._timing.result
         try:
             self._plan(run, start)
-        except Exception as error:
-            told = str(error) if isinstance(error, InvalidArgument) else f"{type(error).__name__}: {error}"
-            run.fate = ("failed", told)
+        except BaseException as error:  # whatever a blackbox raises, SystemExit too, fails the trial
+            run.fate = ("failed", str(error) if isinstance(error, InvalidArgument) else told(error)[0])
             return (max(begin, self.now) if seq else begin), run, FATE, None
         fault = None if self._faults is None else self._fault(run, start, begin)
         n = run.n
@@ -233,8 +233,8 @@ class SimulatedSession:
     def _lay(self, run: Run, curve: Curve) -> None:
         """Lays a curve, or its beginning, before an attempt, from its next report on."""
         run.curve = curve
-        columns, offsets, found, run.plain = curve
-        run.begun = found is not None
+        columns, offsets, rest, run.plain = curve
+        run.begun = rest is not None
         stop = len(offsets)
         if self._price is None and run.slow == 1.0 and not run.base and not run.seq and run.level == inf:
             run.times, run.n = offsets, stop

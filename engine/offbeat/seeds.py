@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -50,11 +50,13 @@ class Rows:
         width: numbers in a row.
     """
 
-    __slots__ = ("_block", "_further", "_index", "_key", "_width")
+    __slots__ = ("_block", "_further", "_generator", "_index", "_key", "_state", "_width")
 
     def __init__(self, seed: int, purpose: str, width: int) -> None:
         self._key = key(seed, purpose)
         self._width = width
+        self._generator: Generator | None = None
+        self._state: Any = None
         self._index = -1
         self._block: list[list[float]] = []
         self._further: tuple[tuple[int, int], list[list[float]]] = ((-1, 0), [])
@@ -72,9 +74,14 @@ class Rows:
         return self._further[1][offset]
 
     def _drawn(self, index: int, retry: int) -> list[list[float]]:
-        from numpy.random import Generator, Philox
+        if self._generator is None:
+            from numpy.random import Generator, Philox
 
-        rows: list[list[float]] = (
-            Generator(Philox(key=self._key, counter=[0, 0, retry, index])).random((BLOCK, self._width)).tolist()
-        )
+            self._generator = Generator(Philox(key=self._key))
+            self._state = self._generator.bit_generator.state
+        # The same as a Philox made with this counter, which would ask the system for entropy first and not use it.
+        state = self._state
+        state["state"]["counter"][:] = (0, 0, retry, index)
+        self._generator.bit_generator.state = state
+        rows: list[list[float]] = self._generator.random((BLOCK, self._width)).tolist()
         return rows

@@ -28,3 +28,12 @@ def test_rows_do_not_depend_on_the_order_in_which_they_are_asked_for(asked: list
 def test_retries_are_other_rows() -> None:
     rows = Rows(7, "stream", 2)
     assert len({tuple(rows.row(5, retry)) for retry in range(20)}) == 20
+
+
+def test_rows_are_those_of_a_philox_with_their_counter() -> None:
+    from numpy.random import Generator, Philox
+
+    rows = Rows(7, "stream", 3)
+    for number, retry in ((0, 0), (200, 0), (5, 2), (63, 0), (64, 0)):
+        drawn = Generator(Philox(key=key(7, "stream"), counter=[0, 0, retry, number // BLOCK])).random((BLOCK, 3))
+        assert rows.row(number, retry) == drawn[number % BLOCK].tolist()

@@ -253,6 +253,8 @@ class Rung:
 
         Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
         """
+        if not self.waiting:
+            return
         cut = self.cut()
         for value, trial in self.waiting.items():
             rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)

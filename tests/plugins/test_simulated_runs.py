@@ -145,15 +145,20 @@ def test_the_number_of_workers_may_change(lab: Any) -> None:
     assert slots == set(range(7))
 
 
+def repository(**options: Any) -> BlackboxRepositoryBackend:
+    return BlackboxRepositoryBackend("digits", max_resource_attr="epochs", **options)
+
+
 @pytest.mark.asyncio
+@pytest.mark.parametrize("make", [digits, repository])
 @pytest.mark.parametrize("checkpoints", [True, False])
 @pytest.mark.parametrize("name", SCHEDULERS)
 async def test_interrupted_again_and_again_a_run_is_the_same_to_the_last_event(
-    lab: Any, name: str, checkpoints: bool
+    lab: Any, name: str, checkpoints: bool, make: Callable[..., Any]
 ) -> None:
     options = {
         "stop_criterion": StoppingCriterion(max_num_trials_started=12),
-        "backend": digits(support_checkpointing=checkpoints),
+        "backend": make(support_checkpointing=checkpoints),
         "durability": "commit",
     }
     whole, cut = lab.home / "whole", lab.home / "cut"

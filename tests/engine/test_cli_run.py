@@ -111,6 +111,19 @@ def test_options_replace_what_the_file_says(offbeat: Answer) -> None:
     assert shown["spec"]["space"]["width"] == {"constant": 8}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forked trials need Linux")
+def test_modules_are_preloaded(offbeat: Answer, place: Path) -> None:
+    (place / "train.py").write_text("import sys\nknown = 'decimal' in sys.modules\n" + TRAIN + "assert known\n")
+    found = json.loads(
+        offbeat("run", "experiment.toml", "--json", "--quiet", "--preload", "decimal", "--preload", "json")
+    )
+    assert found["outcome"] == "done"
+    trials = json.loads(offbeat("show", "from-file", "--json"))["trials"]
+    assert [trial["status"] for trial in trials] == ["finished"] * 3
+    words = offbeat("run", "experiment.toml", "--quiet", "--name", "other", "--preload", "decimul", status=2)
+    assert "preload=['decimul']: 'decimul' cannot be imported: ModuleNotFoundError" in words
+
+
 def test_relative_paths_count_from_the_file(offbeat: Answer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")

@@ -75,6 +75,13 @@ class LocalRuns:
 
         Fork servers and their shims, which have the environment too and stay while the session is open, are no trials.
         """
+        return [pid for pid, guard in self._having(marker) if not guard]
+
+    def guards(self) -> list[int]:
+        """Fork servers and the shims that they forked."""
+        return [pid for pid, guard in self._having(None) if guard]
+
+    def _having(self, marker: str | None) -> list[tuple[int, bool]]:
         wanted = (marker or self.marker).encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -84,8 +91,8 @@ class LocalRuns:
                     guard = (entry / "comm").read_text().startswith("offbeat-")
                 except OSError:
                     continue
-                if wanted in texts and not guard:
-                    found.append(int(entry.name))
+                if wanted in texts:
+                    found.append((int(entry.name), guard))
         return found
 
     @staticmethod

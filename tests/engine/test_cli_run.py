@@ -191,6 +191,19 @@ def test_domains_are_typed_as_they_are_shown(entry: Domain) -> None:
     assert entry_from_json(space_entry(f"x={entry!r} when y > 1")["x"]) == when(entry, "y > 1")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forked trials need Linux")
+def test_modules_are_preloaded(offbeat: Answer, place: Path) -> None:
+    (place / "train.py").write_text("import sys\nknown = 'decimal' in sys.modules\n" + TRAIN + "assert known\n")
+    found = json.loads(
+        offbeat("run", "experiment.toml", "--json", "--quiet", "--preload", "decimal", "--preload", "json")
+    )
+    assert found["outcome"] == "done"
+    trials = json.loads(offbeat("show", "from-file", "--json"))["trials"]
+    assert [trial["status"] for trial in trials] == ["finished"] * 3
+    words = offbeat("run", "experiment.toml", "--quiet", "--name", "other", "--preload", "decimul", status=2)
+    assert "preload=['decimul']: 'decimul' cannot be imported: ModuleNotFoundError" in words
+
+
 def test_relative_paths_count_from_the_file(offbeat: Answer, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")

@@ -625,7 +625,9 @@ def test_a_trial_whose_reports_all_came_late_has_not_failed_for_saying_nothing(l
     game.report(1, 1)
     game.end(0, "ended")
     game.end(1, "ended")
-    again = lab.Game(lab.random_search(), StoppingCriterion(max_num_evaluations=9), past=game.events, n_workers=2).begin()
+    again = lab.Game(
+        lab.random_search(), StoppingCriterion(max_num_evaluations=9), past=game.events, n_workers=2
+    ).begin()
     again.end(1, "finished")
     assert again.names()[-4:].count("trial-finished 1") == 1
     assert again.conductor.state.usage.failed == 0

@@ -66,6 +66,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="KEY=VALUE",
         help="another argument of the backend; repeat it",
     )
+    parser.add_argument(
+        "--preload",
+        action="append",
+        metavar="MODULE",
+        help="import it once instead of in every trial, which then begins in milliseconds; repeat it",
+    )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--name", help="of the experiment; default: the script's name with date and time")
     add_session_options(parser)
@@ -142,6 +148,7 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (experiment, "max_retries", args.max_retries),
         (experiment, "grace", args.grace),
         (backend, "plugin", args.backend),
+        (backend, "preload", args.preload),
         (scheduler, "plugin", args.scheduler),
         (scheduler, "metric", args.metric),
         (scheduler, "mode", args.mode),

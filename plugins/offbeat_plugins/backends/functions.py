@@ -14,9 +14,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
@@ -33,11 +33,13 @@ class Packed(NamedTuple):
         content: a line of JSON (name, sys.path) and the pickle behind it.
         digest: of the content; the trial unpickles nothing of another one.
         path: `sys.path` of this process, which the trial gets.
+        module: what the trial imports to have the function; empty: it is sent by value.
     """
 
     content: bytes
     digest: str
     path: tuple[str, ...]
+    module: str
 
 
 def name_of(function: object) -> str:
@@ -68,7 +70,9 @@ def check(function: Any, names: Iterable[str]) -> None:
         )
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if isinstance(function, functools.partial):
+            raise InvalidArgument(f"tune_function={name!r}: {error}.") from None
         return  # written in C; what is wrong with it is seen in the first trial
     _check_signature(name, signature, list(names))
 
@@ -102,7 +106,9 @@ def pack(function: Callable[..., Any]) -> Packed:
         cloudpickle = importlib.import_module("cloudpickle")
     except ImportError:
         raise MissingExtra("PythonBackend", "functions") from None
-    with _by_value(cloudpickle, _module_of(function)):
+    module, has_it = _home_of(function)
+    known = module is not None and module.__name__ != "__main__" and can_be_imported(module)
+    with nullcontext() if known or module is None else _by_value(cloudpickle, module):
         try:
             pickled: bytes = cloudpickle.dumps(function)
         except Exception as error:
@@ -110,24 +116,28 @@ def pack(function: Callable[..., Any]) -> Packed:
     # In full, as it means the same in another folder.
     path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - "" is the current one
     content = json.dumps({"name": name_of(function), "path": path}).encode() + b"\n" + pickled
-    return Packed(content, blake2b(content, digest_size=16).hexdigest(), tuple(path))
+    digest = blake2b(content, digest_size=16).hexdigest()
+    return Packed(content, digest, tuple(path), module.__name__ if known and has_it and module is not None else "")
 
 
-def _module_of(function: Any) -> ModuleType | None:
+def _home_of(function: Any) -> tuple[ModuleType | None, bool]:
+    """The module that a function, or the class of a callable object, was defined in; and whether it has it by name."""
     while isinstance(function, functools.partial):
         function = function.func
-    return sys.modules.get(getattr(function, "__module__", None) or "")
+    if inspect.ismethod(function):
+        function = function.__self__
+    named = function if isinstance(function, FunctionType | type) else type(function)
+    module = sys.modules.get(getattr(named, "__module__", None) or "")
+    found: Any = module
+    for name in named.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return module, found is named
 
 
 @contextmanager
-def _by_value(cloudpickle: ModuleType, module: ModuleType | None) -> Iterator[None]:
-    """While this lasts, a module that trials could not import is sent along."""
-    if (
-        module is None
-        or module.__name__ == "__main__"
-        or can_be_imported(module)
-        or module.__name__ in cloudpickle.list_registry_pickle_by_value()
-    ):
+def _by_value(cloudpickle: ModuleType, module: ModuleType) -> Iterator[None]:
+    """While this lasts, a module is sent along; those of scripts and notebooks always are."""
+    if module.__name__ == "__main__" or module.__name__ in cloudpickle.list_registry_pickle_by_value():
         yield
         return
     cloudpickle.register_pickle_by_value(module)

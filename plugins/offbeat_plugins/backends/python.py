@@ -57,8 +57,8 @@ class PythonBackend:
         config_space: the space of the scheduler, by which the function's parameters are checked.
         rotate_gpus, num_gpus_per_trial, gpus_to_use: see `LocalBackend`.
         delete_checkpoints, num_threads, env, cwd, max_trial_time, max_silence: see `LocalBackend`.
-        preload: modules that are imported once instead of in each trial, see `LocalBackend`; `[]` saves the start of the
-            interpreter alone. None: each trial is a fresh interpreter.
+        preload: modules that are imported once instead of in each trial, see `LocalBackend`; the function's own module is,
+            if it has one that can be imported. None: each trial is a fresh interpreter.
 
     Raises:
         InvalidArgument: it is no function, a coroutine function, does not fit the space, cannot be pickled ...
@@ -108,11 +108,11 @@ class PythonBackend:
                 "it, or return its metrics as a dict"
             ),
         )
-        self._packed = pack(tune_function)
+        self._packed = packed = pack(tune_function)
         if modules is not None:
-            self._options = replace(
-                self._options, preload=Preload(modules=modules, needed=_NEEDED, path=self._packed.path)
-            )
+            own = () if not packed.module or packed.module in modules else (packed.module,)
+            preloaded = Preload(modules=(*modules, *own), needed=_NEEDED, path=packed.path)
+            self._options = replace(self._options, preload=preloaded)
         #: What the function does, by which it is compared with the recorded one on resume.
         self.fingerprint = fingerprint(tune_function)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal as signals
 from typing import Any
 
 from offbeat.signals import Ended
 from offbeat_plugins.backends.processes.attempt import Running
+from offbeat_plugins.backends.processes.tree import in_words
 
 
 def end_of(running: Running, message: dict[str, Any], *, interrupted: bool, no_report: str) -> Ended:
@@ -35,14 +34,3 @@ def end_of(running: Running, message: dict[str, Any], *, interrupted: bool, no_r
             return Ended(trial, attempt, "failed", no_report, detail)
         return Ended(trial, attempt, "finished")
     return Ended(trial, attempt, "failed", how_it_ended, detail)
-
-
-def in_words(status: int) -> str:
-    """What `waitpid` says."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"killed by {signals.Signals(number).name}"
-        except ValueError:
-            return f"killed by signal {number}"
-    return f"exit status {os.waitstatus_to_exitcode(status)}"

@@ -27,7 +27,7 @@ from offbeat_plugins.backends.processes import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import CodeType, TracebackType
     from typing import Any, NoReturn
 
@@ -62,7 +62,7 @@ class Launcher:
                 return pid
             try:
                 self._become(argv[1:], env, stdout, stderr, report)
-                run(script, self._files)
+                leave(run(script), self._files)
             except BaseException:
                 traceback.print_exc()
             os._exit(70)
@@ -84,6 +84,7 @@ class Launcher:
             del os.environ[name]
         os.environ.update(env)
         sys.argv[:] = argv
+        sys.orig_argv[:] = [sys.executable, *argv]
         signal.set_wakeup_fd(-1)
         for number, disposition in self._dispositions.items():
             signal.signal(number, signal.SIG_DFL if disposition is None else disposition)
@@ -112,27 +113,22 @@ class _Script(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def run(script: str, inherited: Sequence[io.IOBase]) -> NoReturn:
-    """Runs a script as `__main__`, and ends this process as the interpreter would.
-
-    inherited: files of preloaded modules, which the script may have written to.
-    """
+def run(script: str) -> int:
+    """Runs a script as `__main__`; returns its exit status, or the number of a signal to end by, negative."""
     main = ModuleType("__main__")
     main.__file__ = script
     main.__loader__ = loader = _Script("__main__", script)
     main.__builtins__ = builtins  # type: ignore[attr-defined]
     sys.modules["__main__"] = main
-    status = 0
     try:
         loader.exec_module(main)
     except SystemExit as exit_:
-        status = _status_of(exit_.code)
+        return _status_of(exit_.code)
     except BaseException as error:
-        status = 1
-        sys.excepthook(type(error), error, _from(script, error.__traceback__))
-        if isinstance(error, KeyboardInterrupt):
-            leave(main, inherited, 130, signal.SIGINT)
-    leave(main, inherited, status)
+        inner = _from(script, error.__traceback__)
+        sys.excepthook(type(error), error.with_traceback(inner), inner)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
 
 
 def _status_of(code: object) -> int:
@@ -152,33 +148,36 @@ def _from(script: str, trace: TracebackType | None) -> TracebackType | None:
     return inner
 
 
-def leave(main: ModuleType, inherited: Sequence[io.IOBase], status: int, killed_by: int = 0) -> NoReturn:
-    """Ends this process: other threads, exit handlers, what the script still holds, files, C's buffers."""
+def leave(status: int, inherited: Sequence[io.IOBase]) -> NoReturn:
+    """Ends this process: other threads, exit handlers, what the script still holds, files, C's buffers.
+
+    status: from `run`; inherited: files of preloaded modules, which the script may have written to.
+    """
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
             threading._shutdown()
         atexit._run_exitfuncs()
-        if threading is None or threading.active_count() == 1:
-            # A daemon thread may still look at its globals; nobody else does.
-            vars(main).clear()
+        # Before the collector, which may close a file before the one that holds back for it.
+        flush(inherited)
+        # Nobody holds its namespace any more but its own functions, and threads that are still in them.
+        del sys.modules["__main__"]
         gc.collect()
-        # Twice: one may hold back for another.
-        for files in (open_files(), inherited, open_files(), inherited):
-            flush(files)
+        flush(inherited)
     except BaseException:
         traceback.print_exc()
     try:
-        sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+    except Exception:
         status = status or 120  # as the interpreter does
     with contextlib.suppress(Exception):
         sys.stderr.flush()
     with contextlib.suppress(Exception):
         ctypes.CDLL(None).fflush(None)
-    if killed_by:
-        signal.signal(killed_by, signal.SIG_DFL)
-        os.kill(os.getpid(), killed_by)
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     os._exit(status)
 
 
@@ -188,8 +187,10 @@ def open_files() -> list[io.IOBase]:
     return [found for found in gc.get_objects() if issubclass(type(found), io.IOBase)]
 
 
-def flush(files: Iterable[io.IOBase]) -> None:
-    """Writes what they hold back."""
-    for file in files:
+def flush(inherited: Sequence[io.IOBase]) -> None:
+    """Writes what open files hold back, those of preloaded modules and those that were opened since."""
+    opened = open_files()
+    # Twice: one may hold back for another.
+    for file in (*opened, *opened, *inherited, *inherited):
         with contextlib.suppress(Exception):  # closed, or for reading
             file.flush()

@@ -141,7 +141,7 @@ class Server:
         keep = descriptors() - {link.fileno()}
         dispositions = {int(number): signal.getsignal(number) for number in HANDLED}
         files = forked.open_files()
-        forked.flush(files)  # what is held back would be written by every trial
+        forked.flush(())  # what is held back would be written by every trial
         self._launch = forked.Launcher(keep, files, dispositions)
         handle_signals()
 
@@ -158,7 +158,7 @@ class Server:
                 self._fork(*fds)
             except OSError as problem:
                 with socket.socket(fileno=os.dup(fds[0])) as control:
-                    control.send(f"no process could be made: {problem}".encode())
+                    control.send(str(problem).encode())
             for fd in fds:
                 os.close(fd)
 

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     except Exception as error:
         # From the function's frame on: what is above it is nobody's code.
         inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        sys.excepthook(type(error), error, inner)
+        sys.excepthook(type(error), error.with_traceback(inner), inner)
         sys.exit(1)
     # Set by the first report of this process.
     if isinstance(result, Mapping) and result and os.environ.get("OFFBEAT_REPORTER") != str(os.getpid()):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from offbeat_plugins.backends.processes import folders
-from offbeat_plugins.backends.processes.endings import in_words
 from offbeat_plugins.backends.processes.options import Options, Preload
 
 LIMIT: Final = 300.0
@@ -36,9 +35,6 @@ def order(wish: Preload, options: Options, folder: Path, variables: Mapping[str,
 
 def complaint(answer: Mapping[str, Any], wish: Preload, folder: Path) -> str:
     """One sentence, and what the modules printed where they took the process along."""
-    reason: str = answer["preloaded"]
-    text = f"preload={list(wish.modules)!r}: {reason}"
-    if (status := answer.get("status")) is None:
-        return f"{text}."
-    printed = folders.tail(str(log_path(folder)), 2000).strip()
-    return f"{text}: {in_words(status)}." + (f" Its last words:\n{printed}" if printed else "")
+    text = f"preload={list(wish.modules)!r}: {answer['preloaded']}."
+    printed = folders.tail(str(log_path(folder)), 2000).strip() if answer.get("died") else ""
+    return f"{text} Its last words:\n{printed}" if printed else text

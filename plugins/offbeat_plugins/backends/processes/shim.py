@@ -49,7 +49,8 @@ def serve(control: socket.socket, engine: socket.socket, wakeup: int, launch: La
 
     Args:
         control: from the supervisor come orders to start, a report pipe with each, and `{"key", "grace"}` to end one;
-            its end means that nobody is left whom a trial could serve. `IDLE` goes back.
+            its end means that nobody is left whom a trial could serve. `IDLE` goes back, with what is to be told to the
+            engine.
         engine: socket to the engine, written to only.
         wakeup: read end of the pipe that signals write to.
         launch: begins a trial's process.
@@ -61,13 +62,16 @@ def serve(control: socket.socket, engine: socket.socket, wakeup: int, launch: La
         if not fds:
             continue  # the attempt that was to be ended has ended by itself
         attempt = _Attempt(json.loads(data), fds[0], control, engine, wakeup, launch)
-        message = attempt.run()
-        # The supervisor hears of it first: an order that the engine gives in answer finds this process idle.
-        with contextlib.suppress(OSError):
-            control.send(IDLE)
-        # If the engine is gone, the tree has ended by the closed control socket.
-        with contextlib.suppress(OSError):
-            engine.send(json.dumps(message).encode())
+        message = json.dumps(attempt.run()).encode()
+        try:
+            # In one piece with the news of being idle, and by the supervisor: if this process is killed now, it is either
+            # known to have told how the attempt ended or known to have lost it; and what the engine orders in answer finds
+            # it idle.
+            control.send(IDLE + message)
+        except OSError:
+            # If the engine is gone, the tree has ended by the closed control socket.
+            with contextlib.suppress(OSError):
+                engine.send(message)
         if attempt.abandoned:
             return
 

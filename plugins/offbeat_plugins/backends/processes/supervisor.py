@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 LIFELINE: Final = 0
+ASKED: Final = 3
+"""How often the fork server is asked for one shim, if it dies over it."""
 
 
 class Supervisor:
@@ -70,7 +72,7 @@ class Supervisor:
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
             for shim in tuple(self._shims):
-                if shim.control.fileno() in ready:
+                if shim.control is not None and shim.control.fileno() in ready:
                     self._hear(shim)
             server = self._fork_server
             if server is not None and server.link is not None and server.link.fileno() in ready:
@@ -96,7 +98,8 @@ class Supervisor:
             case "start":
                 shim = next((shim for shim in self._shims if shim.key is None), None) or self._new_shim()
                 shim.start(order["key"], data, fds[0])
-                os.close(fds[0])
+                if shim.pid is None and not shim.asked:
+                    self._ask_for(shim)
             case "stop":
                 for shim in tuple(self._shims):
                     if shim.key is not None and order["key"] in (None, shim.key):
@@ -107,21 +110,30 @@ class Supervisor:
         return None
 
     def _new_shim(self) -> Shim:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, PAIR)
-        server = self._fork_server
-        if server is None:
-            pid = self._fork_shim(ours, theirs)
+        if self._fork_server is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, PAIR)
+            shim = Shim(ours, self._fork_shim(ours, theirs))
+            theirs.close()
+            self._poll.register(ours, select.POLLIN)
         else:
-            pid = None
-            if server.pid is None:
-                self._start_server(server)
-            if server.link is not None:
-                server.fork(theirs, self._orders)
-        theirs.close()
-        self._poll.register(ours, select.POLLIN)
-        shim = Shim(ours, pid)
+            shim = Shim()
         self._shims.append(shim)
         return shim
+
+    def _ask_for(self, shim: Shim) -> None:
+        server = self._fork_server
+        assert server is not None
+        if server.pid is None and not self._start_server(server):
+            self._give_up(shim, server.error)
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, PAIR)
+        if server.fork(theirs, self._orders):
+            shim.control = ours
+            shim.asked += 1
+            self._poll.register(ours, select.POLLIN)
+        else:
+            ours.close()  # it is asked for again when the server's death has been seen
+        theirs.close()
 
     def _fork_shim(self, ours: socket.socket, theirs: socket.socket) -> int:
         pid = os.fork()
@@ -144,7 +156,7 @@ class Supervisor:
         wakeup = wakeup_pipe()
         # Whoever holds a copy of these would keep others waiting for their end.
         for other in self._shims:
-            other.control.close()
+            other.close()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, LIFELINE)
         os.close(null)
@@ -154,60 +166,68 @@ class Supervisor:
         serve(control, self._orders, wakeup, run_program)
 
     def _stop(self, shim: Shim, grace: float) -> None:
-        server = self._fork_server
-        if shim.pid is None and (server is None or not server.ready):
-            # It will not be there before modules have been imported, which takes longer than any grace.
-            self._drop(shim)
-            self._tell({"ended": shim.key, "status": None, "asked": True})
-        else:
+        if shim.pid is not None:
             shim.end(grace)
+            return
+        # Modules may have to be imported before it is there, which takes longer than any grace.
+        self._forget(shim)
+        self._tell({"ended": shim.key, "status": None, "asked": True})
 
     # --- what the processes below say
 
     def _hear(self, shim: Shim) -> None:
-        if shim.listen():
+        if shim.listen(self._pass_on):
             return
-        self._poll.unregister(shim.control)
-        shim.control.close()
-        if shim.pid is None:
-            # It was never there: its death will not be seen.
-            self._shims.remove(shim)
+        self._close(shim)
+        if shim.pid is not None:
+            return  # its death comes as that of a child
+        if shim.error:
+            self._give_up(shim, f"no process could be made: {shim.error}")
+        elif shim.asked < ASKED:
+            self._ask_for(shim)
+        else:
+            self._forget(shim)
             self._lost(shim)
 
-    def _drop(self, shim: Shim) -> None:
+    def _close(self, shim: Shim) -> None:
+        if shim.control is not None:
+            self._poll.unregister(shim.control)
+            shim.close()
+
+    def _forget(self, shim: Shim) -> None:
         self._shims.remove(shim)
-        self._poll.unregister(shim.control)
-        shim.control.close()
+        self._close(shim)
+        shim.forget()
+
+    def _give_up(self, shim: Shim, reason: str) -> None:
+        self._forget(shim)
+        self._tell({"ended": shim.key, "error": f"could not be started: {reason}"})
 
     def _lost(self, shim: Shim) -> None:
-        if shim.key is None:
-            return
-        server = self._fork_server
-        reason = shim.error or (server.error if server is not None else "")
-        if reason:
-            self._tell({"ended": shim.key, "error": f"could not be started: {reason}"})
-        else:
+        if shim.key is not None:
             self._broken.append(shim.key)
 
-    def _start_server(self, server: ForkServer) -> None:
+    def _start_server(self, server: ForkServer) -> bool:
         if server.start():
             assert server.link is not None
             self._poll.register(server.link, select.POLLIN)
-        else:
-            self._tell({"preloaded": server.error})
+            return True
+        self._tell({"preloaded": server.error})
+        return False
 
     def _hear_server(self, server: ForkServer) -> None:
         answer = server.listen()
         if answer is not None:
             self._tell(answer)
-        elif server.link is not None:
-            # It is dying: the rest is said when it is dead.
-            with contextlib.suppress(KeyError):
-                self._poll.unregister(server.link)
+        if server.silent and server.link is not None:
+            self._poll.unregister(server.link)  # the rest is said when it is dead
 
     def _tell(self, message: dict[str, Any]) -> None:
+        self._pass_on(json.dumps(message).encode())
+
+    def _pass_on(self, message: bytes) -> None:
         with contextlib.suppress(OSError):
-            self._orders.send(json.dumps(message).encode())
+            self._orders.send(message)
 
     # --- deaths
 
@@ -229,24 +249,24 @@ class Supervisor:
 
     def _shim_died(self, pid: int) -> None:
         for shim in tuple(self._shims):
-            if shim.pid is None and shim.control.fileno() >= 0:
+            if shim.pid is None and shim.control is not None:
                 self._hear(shim)  # it may have said who it is
         for shim in tuple(self._shims):
             if shim.pid == pid:
-                if shim.control.fileno() >= 0:
-                    shim.listen()
-                    self._drop(shim)
-                else:
-                    self._shims.remove(shim)
+                shim.listen(self._pass_on)
+                self._forget(shim)
                 self._lost(shim)
 
     def _server_died(self, server: ForkServer, status: int) -> None:
-        if server.link is not None:
-            with contextlib.suppress(KeyError):
-                self._poll.unregister(server.link)
-        answer = server.died(status)
-        if answer is not None:
-            self._tell(answer)
+        if server.link is not None and not server.silent:
+            self._poll.unregister(server.link)
+        self._tell(server.died(status))
+        for shim in tuple(self._shims):
+            if shim.pid is None and shim.control is None:
+                if server.error:
+                    self._give_up(shim, server.error)
+                else:
+                    self._ask_for(shim)
 
     def _end_strays(self) -> None:
         """A shim was killed: its trial's processes are ours now. Its end is told when they are gone."""
@@ -269,11 +289,10 @@ class Supervisor:
                 self._poll.unregister(fd)
         # A closed control socket tells a shim all it needs to know.
         for shim in tuple(self._shims):
-            if shim.control.fileno() >= 0:
-                self._poll.unregister(shim.control)
-                shim.control.close()
             if shim.pid is None:
-                self._shims.remove(shim)
+                self._forget(shim)
+            else:
+                self._close(shim)
         if self._fork_server is not None:
             self._fork_server.kill()
 

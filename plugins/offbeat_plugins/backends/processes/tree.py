@@ -1,4 +1,4 @@
-"""Process trees: who descends from whom, and how they are told to end. Standard library only."""
+"""Process trees: who descends from whom, how they are told to end, and how they ended. Standard library only."""
 
 # pathlib would double the start-up time of the supervisor.
 # ruff: noqa: PTH110, PTH123, PTH208
@@ -188,3 +188,14 @@ def kill_and_wait(pids: Iterable[int]) -> None:
     finally:
         for fd in opened:
             os.close(fd)
+
+
+def in_words(status: int) -> str:
+    """What `waitpid` says."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"

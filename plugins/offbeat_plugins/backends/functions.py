@@ -49,11 +49,8 @@ def name_of(function: object) -> str:
     return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
-def check(function: Any, names: Iterable[str]) -> None:
-    """Raises InvalidArgument for what cannot be called as `function(**config)` and train.
-
-    names: hyperparameters and constants that it will be called with.
-    """
+def check_kind(function: Any) -> None:
+    """Raises InvalidArgument for what does nothing, or not here, when it is called."""
     if not callable(function):
         hint = "; LocalBackend(entry_point=...) runs scripts" if isinstance(function, str | os.PathLike) else ""
         raise InvalidArgument(f"tune_function={function!r} is not a function: pass the function itself{hint}.")
@@ -68,6 +65,11 @@ def check(function: Any, names: Iterable[str]) -> None:
         raise InvalidArgument(
             f"tune_function={name!r} is a generator: called, it would do nothing. Call report(...) instead of `yield`."
         )
+
+
+def check_parameters(function: Any, names: Iterable[str]) -> None:
+    """Raises InvalidArgument for a function that cannot be called with exactly these names."""
+    name = name_of(function)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:

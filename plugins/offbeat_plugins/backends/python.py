@@ -17,7 +17,7 @@ from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.protocols import BackendContext, BackendSession
 from offbeat_plugins.backends.fingerprints import fingerprint
-from offbeat_plugins.backends.functions import check, name_of, pack
+from offbeat_plugins.backends.functions import check_kind, check_parameters, name_of, pack
 from offbeat_plugins.backends.gpus import check_requested
 from offbeat_plugins.backends.processes import folders
 from offbeat_plugins.backends.processes.options import (
@@ -87,8 +87,9 @@ class PythonBackend:
         from offbeat.space import Space
 
         check_system("PythonBackend")
+        check_kind(tune_function)
         space = Space.of(config_space)
-        check(tune_function, (*space.domains, *space.constants))
+        check_parameters(tune_function, (*space.domains, *space.constants))
         self.delete_checkpoints = delete_checkpoints
         self.default_name = name_of(tune_function)
         modules = checked_modules(preload)

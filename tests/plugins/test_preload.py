@@ -368,6 +368,27 @@ async def test_a_fork_server_that_was_killed_harms_no_trial_and_is_replaced(loca
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("killed", [False, True])
+async def test_what_a_module_starts_ends_with_the_session(local, modules, killed):
+    modules(
+        busy="""
+        import subprocess
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        """
+    )
+    async with local.open(local.backend(local.script(SLEEPER), preload=["busy"])) as session:
+        session.submit(start(0))
+        await session.receive()
+        assert len(local.alive()) == 2
+        if killed:
+            os.kill(session.fork_server, signal.SIGKILL)
+            while session.fork_server is not None:
+                await asyncio.sleep(0)
+    assert not local.alive()
+    assert not local.guards()
+
+
+@pytest.mark.asyncio
 async def test_modules_that_have_gone_when_they_are_needed_again_fail_that_trial(local, modules):
     modules(frail="value = 1\n")
     script = local.script(SLEEPER)

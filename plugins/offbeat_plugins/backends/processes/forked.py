@@ -2,7 +2,8 @@
 
 The fork has its own session, standard streams, environment, signals, arguments, `__main__` and random numbers; modules are
 as the fork server imported them. It ends as forked processes of `multiprocessing` do, without taking the interpreter
-apart, which would cost more than everything else: threads are waited for, exit handlers run, files are flushed and closed.
+apart, which would cost more than everything else: threads are waited for, exit handlers run, what the script holds is
+let go, files are flushed.
 """
 
 # As in the supervisor.

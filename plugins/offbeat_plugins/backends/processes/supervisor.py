@@ -82,6 +82,9 @@ class Supervisor:
             self._reap()
             if self._serving and (LIFELINE in ready or (self._engine_fd >= 0 and self._engine_fd in ready)):
                 self._engine_gone()
+        if self._strays_are_ours:
+            # What modules started when they were imported, where the fork server died before them.
+            tree.kill_and_wait(tree.descendants(os.getpid()))
 
     @property
     def _server_pid(self) -> int | None:

@@ -14,7 +14,7 @@ import pytest
 
 from offbeat import Reporter, StoppingCriterion, Tuner
 from offbeat.backend import PythonBackend
-from offbeat.config_space import loguniform, uniform
+from offbeat.config_space import choice, loguniform, uniform, when
 from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.optimizer.baselines import ASHA, RandomSearch
 from offbeat.signals import Ended, StartTrial
@@ -449,3 +449,15 @@ def test_another_function_on_resume_is_warned_of(tmp_path, caplog):
     assert "other code" not in caplog.text
     Tuner.resume("run", home=tmp_path, trial_backend=PythonBackend(second(), space))
     assert "other code than the recorded one" in caplog.text
+
+
+def test_a_conditional_hyperparameter_needs_a_default() -> None:
+    space = {"kind": choice(["a", "b"]), "depth": when(uniform(0, 1), "kind == 'b'")}
+
+    def without(kind: str, depth: float) -> None: ...
+
+    def with_default(kind: str, depth: float | None = None) -> None: ...
+
+    with pytest.raises(InvalidArgument, match="needs a default for 'depth', such as depth=None"):
+        PythonBackend(without, space)
+    PythonBackend(with_default, space)

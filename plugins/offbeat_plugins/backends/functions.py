@@ -59,7 +59,7 @@ def check_kind(function: Any) -> None:
     if inspect.iscoroutinefunction(inner):
         raise InvalidArgument(
             f"tune_function={name!r} is a coroutine function: called in a trial's process it would do nothing. Use the "
-            "backend for coroutines, or pass a plain function that calls asyncio.run(...)."
+            "CoroutineBackend, or pass a plain function that calls asyncio.run(...)."
         )
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise InvalidArgument(
@@ -77,6 +77,20 @@ def check_parameters(function: Any, names: Iterable[str]) -> None:
             raise InvalidArgument(f"tune_function={name!r}: {error}.") from None
         return  # written in C; what is wrong with it is seen in the first trial
     _check_signature(name, signature, list(names))
+
+
+def check_defaults(function: Any, conditional: Iterable[str]) -> None:
+    """Raises InvalidArgument for a function without defaults for hyperparameters that a configuration may not have."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return  # see check_parameters
+    for one in conditional:
+        if one in parameters and parameters[one].default is inspect.Parameter.empty:
+            raise InvalidArgument(
+                f"tune_function={name_of(function)!r} needs a default for {one!r}, such as {one}=None: where its condition does "
+                "not hold, a configuration does not have it."
+            )
 
 
 def _check_signature(name: str, signature: inspect.Signature, names: list[str]) -> None:

@@ -17,7 +17,7 @@ from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.protocols import BackendContext, BackendSession
 from offbeat_plugins.backends.fingerprints import fingerprint
-from offbeat_plugins.backends.functions import check_kind, check_parameters, name_of, pack
+from offbeat_plugins.backends.functions import check_defaults, check_kind, check_parameters, name_of, pack
 from offbeat_plugins.backends.gpus import check_requested
 from offbeat_plugins.backends.processes import folders
 from offbeat_plugins.backends.processes.options import (
@@ -90,6 +90,7 @@ class PythonBackend:
         check_kind(tune_function)
         space = Space.of(config_space)
         check_parameters(tune_function, (*space.domains, *space.constants))
+        check_defaults(tune_function, space.conditions)
         self.delete_checkpoints = delete_checkpoints
         self.default_name = name_of(tune_function)
         modules = checked_modules(preload)

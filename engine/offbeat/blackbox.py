@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from offbeat.faces import face
+
 if TYPE_CHECKING:
     from offbeat.protocols import Blackbox
     from offbeat_plugins.blackboxes.function import FunctionBlackbox
@@ -58,20 +60,4 @@ def load_blackbox(name: str, dataset: str | None = None) -> Blackbox:
 
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
-
-    def __getattr__(name: str) -> object:
-        if name not in PLUGINS:
-            hint = ""
-            if not name.startswith("_"):
-                from offbeat.errors import nearest
-
-                hint = f". {nearest(name, __all__)}"
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-        from offbeat.registry import load
-
-        # By distribution: a stranger's plugin of the same name does not get in between.
-        value = globals()[name] = load("offbeat.blackbox_types", f"offbeat:{PLUGINS[name]}")
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted(__all__)
+    __getattr__, __dir__ = face(globals(), "offbeat.blackbox_types", PLUGINS)

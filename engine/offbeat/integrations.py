@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from offbeat.faces import face
+
 if TYPE_CHECKING:
     from offbeat_plugins.integrations.keras import KerasReporter as KerasReporter
     from offbeat_plugins.integrations.lightning import LightningReporter as LightningReporter
@@ -28,20 +30,4 @@ PLUGINS: Final = {
 __all__ = ["PLUGINS", *PLUGINS]  # noqa: PLE0604 - the table is literal, a test compares it with the block above
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
-
-    def __getattr__(name: str) -> object:
-        if name not in PLUGINS:
-            hint = ""
-            if not name.startswith("_"):
-                from offbeat.errors import nearest
-
-                hint = f". {nearest(name, PLUGINS)}"
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-        from offbeat.registry import load
-
-        # By distribution: a stranger's plugin of the same name does not get in between.
-        value = globals()[name] = load("offbeat.integrations", f"offbeat:{PLUGINS[name]}")
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted(__all__)
+    __getattr__, __dir__ = face(globals(), "offbeat.integrations", PLUGINS)

@@ -162,15 +162,15 @@ class Game:
 
     def turn(self) -> None:
         conductor = self.conductor
-        while (request := conductor.next_request(self.now)) is not None:
+        while (request := conductor.filling.next_request(self.now)) is not None:
             try:
                 answer = conductor.scheduler.propose(request, self.ledger)
             except BaseException as error:
-                conductor.proposal_failed(request, error, self.now)
+                conductor.filling.proposal_failed(request, error, self.now)
                 continue
             # As the driver does.
             if type(answer) is not Start or not conductor.plain.start(request, answer, self.now):
-                conductor.proposed(request, answer, self.now)
+                conductor.filling.proposed(request, answer, self.now)
         self.take()
 
     def take(self) -> None:

@@ -49,7 +49,7 @@ class Asking:
         """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
         conductor, elapsed, watchdog = self._conductor, self._elapsed, self._watchdog
         # The clock is read for each: a proposal takes its time, and events never go back behind it.
-        while self._request is None and (request := conductor.next_request(elapsed())) is not None:
+        while self._request is None and (request := conductor.filling.next_request(elapsed())) is not None:
             watchdog.where = self._where
             try:
                 answer = conductor.scheduler.propose(request, conductor.ledger)
@@ -61,7 +61,7 @@ class Asking:
             if type(answer) is Start:
                 at = elapsed()
                 if not conductor.plain.start(request, answer, at):
-                    conductor.proposed(request, answer, at)
+                    conductor.filling.proposed(request, answer, at)
             elif inspect.isawaitable(answer):
                 self._request, self._answer = request, answer
                 self._wanted.set()
@@ -73,9 +73,9 @@ class Asking:
         if self._conductor.closing is not None:
             return
         if isinstance(answer, Raised):
-            self._conductor.proposal_failed(request, answer.error, self._elapsed())
+            self._conductor.filling.proposal_failed(request, answer.error, self._elapsed())
         else:
-            self._conductor.proposed(request, answer, self._elapsed())
+            self._conductor.filling.proposed(request, answer, self._elapsed())
 
     async def wait(self) -> None:
         """Awaits the answer to the open request, within the deadline."""

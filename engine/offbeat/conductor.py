@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from offbeat import events as ev
 from offbeat.contained import told
-from offbeat.decisions import Decision, Proposal
+from offbeat.decisions import Decision
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
+from offbeat.filling import MAX_PROPOSAL_ERRORS, Filling
 from offbeat.intake import Refusal, plain, short
 from offbeat.limits import LimitWatch
 from offbeat.plain import Plain
-from offbeat.protocols import Attempt, ProposalRequest
+from offbeat.protocols import Attempt
 from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
 from offbeat.state import State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
-from offbeat.verdicts import check_decisions, decided, start_command, suggested, too_many_failures
-
-MAX_PROPOSAL_ERRORS: Final = 3
-"""A proposal changes nothing, so a failed one is asked for again; after so many in a row the session ends."""
+from offbeat.verdicts import check_decisions, decided, start_command, too_many_failures
 
 EARLY: Final = 1024
 """Reports of one attempt that wait for a straggler; beyond, it is taken as lost."""
@@ -53,8 +51,8 @@ class Conductor:
         events, commands: what the turn produced; the driver empties both.
         plain: what is done where nothing is out of the ordinary.
         cut: attempts were told to end, and what they report from now on comes too late.
-        early: reports that wait for one before them; draining: no new trials; asked: a proposal is on its way;
-            proposal_errors: how many failed in a row.
+        filling: fills free slots.
+        early: reports that wait for one before them; draining: no new trials, for the reason in drained_by.
         limits: says until when, on the experiment's clock, `tick` has to be called.
         closing: (outcome, reason) once the end has begun; closed: the last event was produced.
         error: what the session failed with.
@@ -74,14 +72,13 @@ class Conductor:
         self.closed = False
         self.error: OffbeatError | None = None
         self._objective = state.scheduler.objective
-        self.asked = False
         self.draining = False
-        self._drained_by = ""
+        self.drained_by = ""
         self.cut = False
         self.delete_checkpoints = delete_checkpoints
         self._suspends = suspends
         self._watched_seen = False
-        self.proposal_errors = 0
+        self.filling = Filling(self)
         self.early: dict[TrialId, dict[int, Reported]] = {}
         self._shows_results = ev.TrialResult in state.observed
         self.plain = Plain(self)
@@ -191,7 +188,7 @@ class Conductor:
         """The scheduler raised: the session ends, but for a proposal that can be asked for again."""
         name = self.state.spec.scheduler.name
         text = self._noted(at, "offbeat.schedulers", name, where, error)
-        if not where.startswith("propose") or self.proposal_errors >= MAX_PROPOSAL_ERRORS:
+        if not where.startswith("propose") or self.filling.errors >= MAX_PROPOSAL_ERRORS:
             self.fail(at, PluginFailed("scheduler", name, where, text))
 
     def _stopper_failed(self, at: float, where: str, error: BaseException) -> None:
@@ -398,90 +395,4 @@ class Conductor:
         if verdict is Verdict.END:
             self.close(at, "done", reason, cut=not self.state.limits.wait_for_trials)
         else:
-            self.draining, self._drained_by = verdict is Verdict.NO_NEW_TRIALS, reason
-
-    # --- free slots
-
-    def next_request(self, at: float) -> ProposalRequest | None:
-        """Fills free slots with queued attempts; then asks for the next proposal, if one is wanted now.
-
-        At most one request is open at a time, so that each proposal sees the one before it as pending. The driver carries
-        the request to the scheduler and comes back with `proposed` or `proposal_failed`.
-        """
-        state, slots = self.state, self.ledger.slots
-        while self.closing is None and len(slots) < state.limits.n_workers:
-            if slots and not (state.limits.asynchronous or state.filling):
-                return None
-            if state.queue and (queued := self._queued()) is not None:
-                self._start(queued, at)
-                continue
-            if self.asked:
-                return None
-            if state.held and len(slots) + len(state.held) >= state.limits.n_workers:
-                return None
-            if state.request is None:
-                if state.points and not self.draining:
-                    self._try_point(at)
-                    continue
-                if state.waiting or (self.draining and not self.ledger.paused):
-                    if not slots and not state.held:
-                        self.close(at, "done", self._nothing_left(), cut=False)
-                    return None
-                slot, prefix = self.ledger.free_slot(), state.count
-                self.record(ev.ProposalRequested(at, state.next_number, slot, prefix, not self.draining))
-            request = state.request
-            if request is None:
-                return None
-            self.asked = True
-            return ProposalRequest(request.number, request.slot, state.spec.seed, request.may_start)
-        return None
-
-    def _try_point(self, at: float) -> None:
-        """The next configuration from outside, as an answer that the scheduler was not asked for."""
-        state, trial = self.state, TrialId(len(self.ledger))
-        number, config = state.next_number, state.points[0]
-        self.record(ev.ProposalRequested(at, number, self.ledger.free_slot(), state.count))
-        why, tags = "enqueued from outside", {"enqueued": True}
-        self.record(ev.Suggested(at, number, "start", trial, config, None, None, why, tags))
-
-    def proposed(self, request: ProposalRequest, proposal: Proposal | None, at: float) -> None:
-        """The scheduler's answer; a wrong one counts as a failed proposal."""
-        try:
-            event = suggested(request, proposal, at, self.ledger, self.scheduler.space)
-        except Exception as error:  # an answer can be wrong in any way
-            self.proposal_failed(request, error, at)
-            return
-        self.asked = False
-        self.proposal_errors = 0
-        self.record(event)
-
-    def proposal_failed(self, request: ProposalRequest, error: BaseException, at: float) -> None:
-        """The scheduler raised, hung or answered nonsense; the same request will be made again."""
-        self.asked = False
-        self.proposal_errors += 1
-        self.scheduler_failed(at, f"propose(number={request.number})", error)
-
-    def _queued(self) -> TrialRecord | None:
-        """The trial that has waited longest for an attempt; one that was never started may not be, once draining."""
-        for trial in self.state.queue:
-            record = self.ledger[trial]
-            if (record.attempt >= 0 or not self.draining) and trial not in self.state.held:
-                return record
-        return None
-
-    def _start(self, record: TrialRecord, at: float) -> None:
-        slot, attempt = self.ledger.free_slot(), record.attempt + 1
-        kind: Any = ev.TrialResumed if record.resuming else ev.TrialStarted
-        place = len(self.commands)
-        self.record(kind(at, record.id, attempt, slot))
-        # A scheduler that failed on this event has ended the session: its stop comes after the start.
-        start = start_command(record, self._objective, self.scheduler.space, self.state.spec.seed)
-        self.commands.insert(place, start)
-        self.check_limits(at)
-
-    def _nothing_left(self) -> str:
-        if self.draining:
-            return self._drained_by
-        paused = len(self.ledger.paused)
-        rest = f"; {paused} trials stay paused" if paused else ""
-        return f"the scheduler has nothing more to propose (search space exhausted){rest}"
+            self.draining, self.drained_by = verdict is Verdict.NO_NEW_TRIALS, reason

@@ -164,10 +164,10 @@ class Plain:
         try:
             config = self._space.validate(proposal.config)
         except Exception as error:  # an answer can be wrong in any way
-            conductor.proposal_failed(request, error, at)
+            conductor.filling.proposal_failed(request, error, at)
             return True
-        conductor.asked = False
-        conductor.proposal_errors = 0
+        conductor.filling.asked = False
+        conductor.filling.errors = 0
         trials, events, usage = self._trials, conductor.events, self._usage
         trial = TrialId(len(trials))
         suggested = Suggested(at, request.number, "start", trial, config, until, None, why, tags)

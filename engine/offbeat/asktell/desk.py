@@ -86,7 +86,7 @@ class Desk:
             state = conductor.state
             state.limits = msgspec.structs.replace(self._limits, n_workers=len(self.ledger.slots) + 1)
             try:
-                self._request = conductor.next_request(at)
+                self._request = conductor.filling.next_request(at)
             finally:
                 state.limits = self._limits
             self._obey()
@@ -105,9 +105,9 @@ class Desk:
         if self.conductor.closing is not None:
             return
         if isinstance(answer, Raised):
-            self.conductor.proposal_failed(request, answer.error, at)
+            self.conductor.filling.proposal_failed(request, answer.error, at)
         else:
-            self.conductor.proposed(request, answer, at)
+            self.conductor.filling.proposed(request, answer, at)
         self._obey()  # it may have started the trial at once
 
     def _asked(self, record: TrialRecord, start: StartTrial | None = None) -> AskedTrial:

@@ -170,13 +170,13 @@ class Rehearsal:
 
     def _fill(self) -> None:
         conductor = self.conductor
-        while (request := conductor.next_request(self.now)) is not None:
+        while (request := conductor.filling.next_request(self.now)) is not None:
             try:
                 answer = self.scheduler.propose(request, conductor.ledger)
             except Exception as error:  # as in the driver; `step` raises it again
-                conductor.proposal_failed(request, error, self.now)
+                conductor.filling.proposal_failed(request, error, self.now)
                 break
-            conductor.proposed(request, answer, self.now)
+            conductor.filling.proposed(request, answer, self.now)
         self.events += conductor.events
         conductor.events.clear()
         commands, conductor.commands = conductor.commands, []

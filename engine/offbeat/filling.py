@@ -29,15 +29,17 @@ class Filling:
         self.errors = 0
         self._conductor = conductor
 
-    def next_request(self, at: float) -> ProposalRequest | None:
+    def next_request(self, at: float, most: int | None = None) -> ProposalRequest | None:
         """Fills free slots with queued attempts; then asks for the next proposal, if one is wanted now.
 
         At most one request is open at a time, so that each proposal sees the one before it as pending. The driver carries
-        the request to the scheduler and comes back with `proposed` or `proposal_failed`.
+        the request to the scheduler and comes back with `proposed` or `proposal_failed`. `most`: how many attempts may be
+        alive then, instead of the number of workers.
         """
         conductor = self._conductor
         state, slots = conductor.state, conductor.ledger.slots
-        while conductor.closing is None and len(slots) < state.limits.n_workers:
+        workers = state.limits.n_workers if most is None else most
+        while conductor.closing is None and len(slots) < workers:
             if slots and not (state.limits.asynchronous or state.filling):
                 return None
             if state.queue and (queued := self._queued()) is not None:
@@ -45,7 +47,7 @@ class Filling:
                 continue
             if self.asked:
                 return None
-            if state.held and len(slots) + len(state.held) >= state.limits.n_workers:
+            if state.held and len(slots) + len(state.held) >= workers:
                 return None
             if state.request is None:
                 if state.points and not conductor.draining:

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any, Final, Literal
 
-import msgspec
-
 from offbeat import events as ev
 from offbeat.asktell.incumbent import Incumbent
 from offbeat.asktell.trial import AllOut, AskedTrial, Decision, TrialNotOut
@@ -82,13 +80,8 @@ class Desk:
         if self._request is not None and conductor.closing is None:
             return self._request
         if self._started is None:
-            # One worker more than trials that are out: so that a single one is started, and asked for when it is wanted.
-            state = conductor.state
-            state.limits = msgspec.structs.replace(self._limits, n_workers=len(self.ledger.slots) + 1)
-            try:
-                self._request = conductor.filling.next_request(at)
-            finally:
-                state.limits = self._limits
+            # One more than trials that are out: so that a single one is started, and asked for when it is wanted.
+            self._request = conductor.filling.next_request(at, len(self.ledger.slots) + 1)
             self._obey()
         start, self._started = self._started, None
         if start is None:

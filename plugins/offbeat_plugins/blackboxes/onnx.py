@@ -136,7 +136,7 @@ def _domain(entry: Mapping[str, Any]) -> Domain:
 
 def _session(path: Path) -> Any:
     try:
-        import onnxruntime  # type: ignore[import-not-found, unused-ignore]  # pyright: ignore[reportMissingImports]
+        import onnxruntime
     except ImportError:
         raise MissingExtra("An ONNX surrogate", "blackbox") from None
     if not path.is_file():

@@ -9,14 +9,14 @@ from offbeat_plugins.integrations.picking import Wanted, checked, picked
 from offbeat_plugins.integrations.requiring import missing
 
 try:
-    from keras.callbacks import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        Callback,  # pyright: ignore[reportMissingImports]
+    from keras.callbacks import (
+        Callback,
     )
 except ImportError as error:
     raise missing("KerasReporter", "keras", error) from None
 
 
-class KerasReporter(Callback):  # type: ignore[misc, unused-ignore]
+class KerasReporter(Callback):  # type: ignore[misc]
     """Reports the logs of every epoch: `model.fit(..., callbacks=[KerasReporter()])`.
 
     Args:

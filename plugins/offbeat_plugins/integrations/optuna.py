@@ -12,13 +12,13 @@ from offbeat.errors import InvalidArgument, MissingExtra, OffbeatError
 from offbeat.protocols import Scheduler
 
 try:
-    from optuna.pruners import BasePruner  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    from optuna.samplers import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from optuna.pruners import BasePruner
+    from optuna.samplers import (
         BaseSampler,
         RandomSampler,
     )
-    from optuna.study import StudyDirection  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    from optuna.trial import TrialState  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from optuna.study import StudyDirection
+    from optuna.trial import TrialState
 except ImportError:
     raise MissingExtra("OffbeatSampler", "spaces") from None
 
@@ -30,7 +30,7 @@ class NothingToTry(OffbeatError, RuntimeError):
     """The scheduler has no configuration (left) for a new trial."""
 
 
-class OffbeatSampler(BaseSampler):  # type: ignore[misc, unused-ignore]
+class OffbeatSampler(BaseSampler):  # type: ignore[misc]
     """Asks a scheduler for the parameters of each trial, and tells it what came of them.
 
         sampler = OffbeatSampler(ASHA(space, metric="loss", resource_attr="step", max_t=27))
@@ -194,7 +194,7 @@ def _found(trial: Any, state: TrialState, values: Sequence[float] | None) -> Seq
     return values if state == TrialState.COMPLETE else None
 
 
-class OffbeatPruner(BasePruner):  # type: ignore[misc, unused-ignore]
+class OffbeatPruner(BasePruner):  # type: ignore[misc]
     """Prunes the trials that the scheduler behind a sampler stops or pauses.
 
     Args:

@@ -14,14 +14,14 @@ from offbeat.registry import load
 from offbeat.stopping import StoppingCriterion
 
 try:
-    from joblib import effective_n_jobs  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    from sklearn.exceptions import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from joblib import effective_n_jobs
+    from sklearn.exceptions import (
         FitFailedWarning,
     )
-    from sklearn.model_selection._search import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from sklearn.model_selection._search import (
         BaseSearchCV,
     )
-    from sklearn.utils import check_random_state  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from sklearn.utils import check_random_state
 except ImportError:
     raise MissingExtra("OffbeatSearchCV", "trees") from None
 
@@ -31,7 +31,7 @@ RESOURCE: Final = "resource"
 SCORE: Final = "score"
 
 
-class OffbeatSearchCV(BaseSearchCV):  # type: ignore[misc, unused-ignore]
+class OffbeatSearchCV(BaseSearchCV):  # type: ignore[misc]
     """Searches the parameters of an estimator by cross-validation, like `RandomizedSearchCV`, with any scheduler.
 
         search = OffbeatSearchCV(SVC(), {"C": loguniform(1e-3, 1e3), "kernel": ["rbf", "linear"]}, n_iter=30)

@@ -9,14 +9,14 @@ from offbeat_plugins.integrations.picking import Wanted, checked, picked
 from offbeat_plugins.integrations.requiring import missing
 
 try:
-    from xgboost.callback import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        TrainingCallback,  # pyright: ignore[reportMissingImports]
+    from xgboost.callback import (
+        TrainingCallback,
     )
 except ImportError as error:
     raise missing("XGBoostReporter", "xgboost", error) from None
 
 
-class XGBoostReporter(TrainingCallback):  # type: ignore[misc, unused-ignore]
+class XGBoostReporter(TrainingCallback):  # type: ignore[misc]
     """Reports the evaluations of every round: `xgboost.train(..., evals=[...], callbacks=[XGBoostReporter()])`.
 
     Names are those that XGBoost prints: `<name of the set>-<metric>`, `validation_0-rmse` of an estimator; of `xgboost.cv`

@@ -1,0 +1,139 @@
+"""One suggestion's computing as one function of arrays: fit every output, add pending points, search the criterion.
+
+Written once for both ways of computing: run as it is on NumPy, compiled as a whole by JAX, one program for each number of
+padded rows (`program_jax.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
+from offbeat_plugins.acquisition.search import Effort, Found, search
+from offbeat_plugins.surrogates.arithmetic import Arithmetic
+from offbeat_plugins.surrogates.hyperparameters import Bounds, Parts
+from offbeat_plugins.surrogates.process import Columns, Posterior, fit, posterior, with_pending
+
+
+class Model(NamedTuple):
+    """What is constant over an experiment, as arrays."""
+
+    columns: Columns
+    prior: Bounds
+    floor: Any
+
+
+class Observations(NamedTuple):
+    """x (n, d), y (n, m) standardised with zeros in padded rows, mask (n,), feasible (n,): 1 where all constraints hold."""
+
+    x: Any
+    y: Any
+    mask: Any
+    feasible: Any
+
+
+class Start(NamedTuple):
+    """Where the fits begin: theta (m, p), curvature (m, p, p); at most `turns` evaluations."""
+
+    theta: Any
+    curvature: Any
+    turns: Any
+
+
+class Question(NamedTuple):
+    """What is asked of the fitted model.
+
+    pending (P, d), its mask (P,), normals (P, S) of the fantasies; aim, whose best value is filled in here; candidates
+    (M, d), fixed (M, d), moves: see `search`.
+    """
+
+    pending: Any
+    mask: Any
+    normals: Any
+    aim: Aim
+    candidates: Any
+    fixed: Any
+    moves: tuple[Any, Any, Any]
+
+
+class Fits(NamedTuple):
+    """theta (m, p), curvature (m, p, p), negative log posterior (m,) and evaluations (m,) of every output."""
+
+    theta: Any
+    curvature: Any
+    value: Any
+    turns: Any
+
+
+class Shape(NamedTuple):
+    """What a compiled program is specialised to beside the shapes of its arrays."""
+
+    where: Parts
+    roles: Roles
+    effort: Effort
+    tolerance: float
+    sliding: bool
+
+
+class Answer(NamedTuple):
+    """The processes with pending points, the aim with its best value, what the search found."""
+
+    processes: tuple[Posterior, ...]
+    aim: Aim
+    found: Found
+
+
+def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: Shape) -> tuple[Fits, list[Posterior]]:
+    """Hyperparameters and processes of every output, one after the other through the same code."""
+    xp = ar.xp
+
+    def one(theta: Any, curvature: Any, y: Any) -> Any:
+        return fit(
+            ar, theta, curvature, seen.x, y, seen.mask, model.columns, shape.where, model.prior, model.floor,
+            turns=start.turns, tolerance=shape.tolerance,
+        )  # fmt: skip
+
+    states = [one(start.theta[i], start.curvature[i], seen.y[:, i]) for i in range(seen.y.shape[1])]
+    processes = [
+        posterior(xp, state.x[0], seen.x, state.aux, model.columns, shape.where, model.floor) for state in states
+    ]
+    return Fits(
+        xp.stack([state.x[0] for state in states]),
+        xp.stack([state.inverse[0] for state in states]),
+        xp.stack([state.f[0] for state in states]),
+        xp.stack([xp.asarray(state.turns) for state in states]),
+    ), processes
+
+
+def answer(
+    ar: Arithmetic, model: Model, seen: Observations, processes: list[Posterior], question: Question, shape: Shape
+) -> Answer:
+    """Pending points, then the search. The value to be improved on is the lowest mean at a feasible point, pending included.
+
+    The mean and not the observation: noise makes the lowest observation too low, and improvement on it too rare.
+    """
+    xp = ar.xp
+    n = seen.x.shape[0]
+    if question.pending.shape[0]:
+        processes = [
+            with_pending(
+                ar, process, question.pending, question.mask, question.normals, model.columns, shape.where
+            )
+            for process in processes
+        ]
+    first = processes[0]
+    # K alpha = y - c - noise alpha: the mean at an observed point needs no product.
+    observed = seen.y[:, :1] - first.noise * first.alpha[:n]
+    best = xp.where((seen.feasible > 0.0)[:, None], observed, xp.inf).min(axis=0)
+    best = xp.where(xp.isfinite(best), best, xp.where(seen.mask[:, None] > 0.0, observed, xp.inf).min(axis=0))
+    aim = question.aim._replace(best=best)
+
+    def value_of(x: Any, gradient: bool) -> tuple[Any, Any]:
+        return criterion(
+            ar, processes, x, aim, shape.roles, model.columns, shape.where, gradient=gradient
+        )
+
+    found = search(
+        ar, value_of, question.candidates, question.fixed, question.moves, shape.effort, sliding=shape.sliding
+    )
+    return Answer(tuple(processes), aim, found)

@@ -1,0 +1,268 @@
+"""`suggest`: what to try next, given everything observed. One pure function; state goes in and comes out.
+
+    layout = Layout([Block(), Block(), Block("categorical", 3)])
+    suggestion = suggest(Data(codes, targets, pending), layout, seed=[7, len(targets)], state=None)
+    suggestion.codes[0]                    # (d,) codes, best first; none of them observed or pending
+    state = suggestion.state               # ModelState: hand it to the next call; to_json() for a journal
+
+Same arguments, same answer, bit for bit on one machine and way of computing; the two ways agree to the tolerance of a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offbeat_plugins.acquisition.candidates import candidates, generator, unseen, valid
+from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
+from offbeat_plugins.acquisition.options import Data, ModelState, Options, Suggestion, fitted_before
+from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start
+from offbeat_plugins.acquisition.solvers import Solver, solver
+from offbeat_plugins.acquisition.thompson import thompson_order
+from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
+from offbeat_plugins.surrogates.hyperparameters import bounds, first_curvature, parts, starts
+from offbeat_plugins.surrogates.process import Columns
+from offbeat_plugins.surrogates.subset import subset
+from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from offbeat_plugins.acquisition.candidates import Project
+    from offbeat_plugins.surrogates.blocks import Layout
+
+STARTS_ON = 200
+"""Hyperparameter starts are compared on at most so many points, and only the best goes on with all of them."""
+
+
+def suggest(
+    data: Data,
+    layout: Layout,
+    seed: int | Sequence[int],
+    state: ModelState | None = None,
+    options: Options | None = None,
+    *,
+    project: Project | None = None,
+) -> Suggestion:
+    """The points most worth trying, best first.
+
+    Args:
+        data: what was observed, what is running.
+        layout: the blocks of the codes.
+        seed: of every random number drawn here; one or several non-negative integers, such as (experiment, number).
+        state: of the last suggestion; None fits from scratch. One of another layout or other outputs is not used.
+        options: see `Options`.
+        project: codes (n, d) to the nearest valid ones, for spaces with conditions or constraints; None: every combination
+            of valid blocks is valid.
+
+    Without observations the answer is points spread over the space. Constant targets, two points, duplicates give a model
+    that says so (a flat mean) and points far from the known ones. `Suggestion.codes` never holds an observed or pending
+    point; it is empty once no other valid one was found.
+    Raises ValueError for wrong shapes or numbers that are not finite, ImportError if JAX is asked for and missing.
+    """
+    options = options or Options()
+    codes, pending = layout.codes(data.codes), layout.codes(data.pending, "pending")
+    targets = finite_targets(data.targets, len(codes))
+    if len(codes) and targets.shape[1] != options.outputs:
+        raise ValueError(
+            f"targets have {targets.shape[1]} columns; the options speak of {options.outputs}: the objective, "
+            f"{options.constraints} constraints{', the logarithm of cost' if options.cost else ''}."
+        )
+    rng = generator(seed)
+    if not len(codes):
+        drawn = candidates(rng, layout, codes, 4 * options.ranked, project)
+        fresh = drawn[unseen(drawn, pending)][: options.ranked]
+        return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
+    with one_thread(), np.errstate(all="ignore"):
+        return _Call(layout, options, project, rng, solver(options)).answer(codes, targets, pending, state)
+
+
+class _Call:
+    """One call's constants, to spare its steps a dozen arguments."""
+
+    def __init__(
+        self, layout: Layout, options: Options, project: Project | None, rng: np.random.Generator, solve: Solver
+    ) -> None:
+        self.layout, self.options, self.project, self.rng, self.solve = layout, options, project, rng, solve
+        prior = options.prior
+        self.model = Model(Columns.of(layout), bounds(layout.groups, prior), prior.noise_floor)
+        self.shape = Shape(
+            parts(layout.groups, prior.warp),
+            Roles(options.acquisition, options.constraints, options.cost),
+            options.effort,
+            options.tolerance,
+            bool(layout.sliding.any()),
+        )
+
+    def answer(
+        self,
+        codes: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        pending: NDArray[np.float64],
+        state: ModelState | None,
+    ) -> Suggestion:
+        """See `suggest`; at least one observation."""
+        options, layout = self.options, self.layout
+        kept = subset(self.rng, codes, targets[:, 0], options.capacity)
+        x, raw = codes[kept], targets[kept]
+        y, aim, feasible = self._standard(raw)
+        seen = Observations(x, y, np.ones(len(x)), feasible)
+        start, restarted = self._start(seen, state)
+        best = np.lexsort((raw[:, 0], -feasible))[: options.centres]
+        picked: list[NDArray[np.float64]] = []
+        ranked = np.zeros((0, layout.dimension))
+        values = np.zeros(0)
+        fits: Fits | None = None
+        for _ in range(options.batch):
+            known = np.concatenate([codes, pending, *picked])
+            question = self._question(np.concatenate([pending, *picked]), x[best], aim, len(x))
+            found, result = self.solve(self.model, seen, start, question, self.shape)
+            if fits is None:
+                fits = found
+                # Later points of a batch use the same hyperparameters: one evaluation, no search.
+                start = Start(found.theta, found.curvature, 1)
+            # Places are limited: one refined point may well come back as the neighbour that is valid.
+            rest = np.argsort(-np.asarray(result.found.scores), kind="stable")
+            if options.acquisition != "thompson":
+                rest = rest[: options.ranked]
+            pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])
+            pool = valid(layout, pool, self.project)
+            pool = pool[unseen(pool, known)]
+            order, scores = self._order(result, pool)
+            ranked, values = pool[order], scores[order]
+            if not len(ranked):
+                break
+            picked.append(ranked[:1])
+        assert fits is not None
+        head = [row for row in picked[:-1]]
+        ranked = np.concatenate([*head, ranked])
+        ranked, values = (
+            ranked[: options.ranked + len(head)],
+            np.concatenate([np.full(len(head), np.inf), values])[: options.ranked + len(head)],
+        )
+        return Suggestion(
+            ranked,
+            values,
+            fitted_before(fits, restarted),
+            {
+                "model": "gp",
+                "backend": self.solve.name,
+                "points": len(x),
+                "left_out": len(codes) - len(x),
+                "pending": len(pending),
+                "evaluations": [int(turns) for turns in np.asarray(fits.turns)],
+                "negative_log_posterior": [float(value) for value in np.asarray(fits.value)],
+                "hyperparameters": [self._told(theta) for theta in np.asarray(fits.theta)],
+                "feasible": int(feasible.sum()),
+            },
+        )
+
+    def _told(self, theta: NDArray[np.float64]) -> dict[str, Any]:
+        where = self.shape.where
+        told = {
+            "length_scales": np.exp(theta[where.length]).tolist(),
+            "signal": float(np.exp(theta[where.signal])),
+            "noise": float(self.model.floor + np.exp(theta[where.noise])),
+        }
+        if self.options.prior.warp:
+            told["warp"] = np.exp(np.stack([theta[where.warp_a], theta[where.warp_b]], axis=1)).tolist()
+        return told
+
+    def _standard(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
+        """Targets as models see them, bounds and exponents in the same units, and which points are feasible."""
+        options = self.options
+        columns = [transformed(raw[:, 0], options.transform)]
+        limits = np.zeros(options.constraints)
+        for place in range(options.constraints):
+            y, centre, scale = standardised(raw[:, 1 + place])
+            columns.append(y)
+            # Constant values say on which side of the bound they are, and no more.
+            limits[place] = np.clip(-centre / scale, -1e3, 1e3) if y.any() else np.sign(-centre) * 3.0
+        exponent = 0.0
+        if options.cost:
+            y, _, scale = standardised(raw[:, -1])
+            columns.append(y)
+            exponent = options.cost_exponent * scale if y.any() else 0.0
+        feasible = (raw[:, 1 : 1 + options.constraints] <= 0.0).all(axis=1).astype(np.float64)
+        improve = 1.0 if feasible.any() else 0.0
+        aim = Aim(np.zeros(max(1, options.fantasies)), improve, limits, exponent, options.kappa)
+        return np.stack(columns, axis=1), aim, feasible
+
+    def _start(self, seen: Observations, state: ModelState | None) -> tuple[Start, int]:
+        """Where the fit begins, and at how many points other starts were last compared with it."""
+        options, where, groups = self.options, self.shape.where, self.layout.groups
+        outputs = seen.y.shape[1]
+        n = len(seen.x)
+        carried = state is not None and state.fits(outputs, where.size)
+        if carried and state is not None and n < options.restart_growth * max(state.restarted, 4):
+            return Start(state.theta(), state.curvature(), options.turns), state.restarted
+        count = 1 if carried else options.starts
+        begin = np.repeat(starts(groups, options.prior, self.rng, count + 1)[None], outputs, axis=0)
+        begin = begin[:, 1:] if carried else begin[:, :count]
+        curvature = np.repeat(first_curvature(groups, options.prior)[None], outputs, axis=0)
+        few = _some(self.rng, seen, STARTS_ON)
+        tried = [
+            self.solve.fit(self.model, few, Start(begin[:, i], curvature, options.turns), self.shape)
+            for i in range(count)
+        ]
+        if carried and state is not None:
+            tried.append(
+                self.solve.fit(self.model, few, Start(state.theta(), state.curvature(), options.turns), self.shape)
+            )
+        choice = np.argmin([np.asarray(fits.value) for fits in tried], axis=0)
+        own = np.arange(outputs)
+        theta = np.stack([np.asarray(fits.theta) for fits in tried])[choice, own]
+        inverse = np.stack([np.asarray(fits.curvature) for fits in tried])[choice, own]
+        if carried and state is not None:
+            # The state has seen all points and the subset has not: it goes on unless clearly beaten.
+            stays = np.asarray(tried[-1].value) <= np.asarray(tried[0].value) + 0.5
+            theta = np.where(stays[:, None], state.theta(), theta)
+            inverse = np.where(stays[:, None, None], state.curvature(), inverse)
+        return Start(theta, inverse, options.turns), n
+
+    def _question(
+        self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int
+    ) -> Question:
+        options, layout = self.options, self.layout
+        count = options.candidates_for(n)
+        drawn = candidates(self.rng, layout, centres, count, self.project)
+        moves = layout.moves(self.rng, options.moves)
+        fantasies = max(1, options.fantasies)
+        normals = np.zeros((len(pending), fantasies))
+        if options.fantasies:
+            normals = self.rng.standard_normal(normals.shape)
+        return Question(
+            pending,
+            np.ones(len(pending)),
+            normals,
+            aim,
+            drawn,
+            layout.fixed(drawn),
+            (moves.changed, moves.value, moves.needs),
+        )
+
+    def _order(self, result: Any, pool: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Places of the pool, best first, and their values."""
+        processes = [type(process)(*map(np.asarray, process)) for process in result.processes]
+        aim = Aim(*map(np.asarray, result.aim))
+        roles, columns, where = self.shape.roles, self.model.columns, self.shape.where
+        if roles.acquisition == "thompson":
+            return thompson_order(self.rng, processes, pool, aim, roles, columns, where)
+        values, _ = criterion(
+            numpy_arithmetic(), processes, pool, aim, roles, columns, where, gradient=False
+        )
+        values = np.where(np.isfinite(values), values, -np.inf)
+        return np.argsort(-values, kind="stable"), values
+
+
+def _some(rng: np.random.Generator, seen: Observations, count: int) -> Observations:
+    """At most `count` of the observations, the lowest quarter of them for sure."""
+    n = len(seen.x)
+    if n <= count:
+        return seen
+    order = np.argsort(seen.y[:, 0], kind="stable")
+    rest = rng.choice(order[count // 4 :], count - count // 4, replace=False)
+    rows = np.sort(np.concatenate([order[: count // 4], rest]))
+    return Observations(*(part[rows] for part in seen))

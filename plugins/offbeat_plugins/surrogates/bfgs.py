@@ -1,0 +1,145 @@
+"""BFGS within bounds, one evaluation per turn, for a batch of starts (Nocedal and Wright 2006, algorithm 6.1).
+
+One turn evaluates the trial points, accepts or shortens each one's step, and gives every start its next trial. Loops are
+the caller's: `while` here, `lax.while_loop` there, whose body then holds the objective once. A coordinate at its bound that
+the gradient pushes outwards stays out of the direction; steps are cut off at the bounds.
+
+Inverse Hessians go in and come out: carried from one problem to the next similar one, they save most evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from offbeat_plugins.surrogates.arithmetic import Arithmetic
+
+ARMIJO: Final = 1e-4
+PATIENCE: Final = 8
+"""Shortened steps in a row after which a start is given up, having reached what the arithmetic can tell apart."""
+
+
+class State(NamedTuple):
+    """k starts of p coordinates, at their best points so far.
+
+    Attributes:
+        x, f, g: (k, p), (k,), (k, p); point, value and gradient. A value that is not finite counts as infinite.
+        inverse: (k, p, p), inverse Hessian.
+        step: (k, p), the trial step, as far as it has been shortened.
+        short: (k,), how often it has been shortened.
+        done: (k,) bool.
+        turns: evaluations of the whole batch.
+        aux: what the objective gave beside x's value, for the caller; of the whole batch.
+    """
+
+    x: Any
+    f: Any
+    g: Any
+    inverse: Any
+    step: Any
+    short: Any
+    done: Any
+    turns: Any
+    aux: Any
+
+
+Objective = Callable[[Any], tuple[Any, Any, Any]]
+
+
+def _direction(xp: Any, x: Any, g: Any, inverse: Any, lower: Any, upper: Any, cap: Any) -> tuple[Any, Any]:
+    """A descent step of each start, (k, p), no coordinate longer than `cap`; and the decrease that it promises, (k,)."""
+    free = (upper > lower) & ~((x <= lower) & (g > 0.0)) & ~((x >= upper) & (g < 0.0))
+    pull = xp.where(free, g, 0.0)
+    step = -xp.where(free, (inverse @ pull[:, :, None])[:, :, 0], 0.0)
+    promise = -0.5 * (step * g).sum(axis=1)
+    longest = xp.abs(step).max(axis=1, keepdims=True)
+    return step * xp.minimum(1.0, cap / xp.maximum(longest, 1e-300)), promise
+
+
+def begin(ar: Arithmetic, objective: Objective, x: Any, inverse: Any, lower: Any, upper: Any, cap: Any, tolerance: Any) -> State:
+    """The state after one evaluation at x.
+
+    Args:
+        ar: how to compute.
+        objective: (k, p) -> values (k,), gradients (k, p), aux.
+        x, inverse: starts and their inverse Hessians.
+        lower, upper: bounds, broadcast against x; equal ones hold a coordinate fixed.
+        cap: longest step in any coordinate.
+        tolerance: a start is done when its next step promises a smaller decrease than this.
+    """
+    xp = ar.xp
+    x = xp.clip(x, lower, upper)
+    f, g, aux = objective(x)
+    known = xp.isfinite(f) & xp.isfinite(g).all(axis=1)
+    f, g = xp.where(known, f, xp.inf), xp.where(known[:, None], g, 0.0)
+    step, promise = _direction(xp, x, g, inverse, lower, upper, cap)
+    return State(x, f, g, inverse, step, xp.zeros(f.shape, dtype=int), ~(promise > tolerance), 1, aux)
+
+
+def turn(
+    ar: Arithmetic, objective: Objective, state: State, lower: Any, upper: Any, cap: Any, tolerance: Any
+) -> State:
+    """One evaluation later; aux is kept if the first start accepts. Arguments as in `begin`."""
+    xp = ar.xp
+    x = xp.clip(state.x + state.step, lower, upper)
+    f, g, aux = objective(x)
+    moved = x - state.x
+    slope = (moved * state.g).sum(axis=1)
+    known = xp.isfinite(f) & xp.isfinite(g).all(axis=1)
+    good = known & (f <= state.f + ARMIJO * slope) & ~state.done
+    g = xp.where(known[:, None], g, 0.0)
+    new_x, new_f = xp.where(good[:, None], x, state.x), xp.where(good, f, state.f)
+    new_g = xp.where(good[:, None], g, state.g)
+    inverse = _updated(xp, state.inverse, moved, g - state.g, good)
+    # What a rejected value says of the curvature along the step gives the next length.
+    rise = xp.where(known, f, xp.inf) - state.f - slope
+    factor = xp.clip(xp.where(rise > 0.0, -slope / (2.0 * xp.where(rise > 0.0, rise, 1.0)), 0.1), 0.1, 0.5)
+    step, promise = _direction(xp, new_x, new_g, inverse, lower, upper, cap)
+    short = xp.where(good, 0, state.short + 1)
+    done = state.done | xp.where(good, ~(promise > tolerance), short >= PATIENCE)
+    return State(
+        new_x,
+        new_f,
+        new_g,
+        inverse,
+        xp.where(good[:, None], step, state.step * factor[:, None]),
+        short,
+        done,
+        state.turns + 1,
+        ar.select(good[0], aux, state.aux),
+    )
+
+
+def _updated(xp: Any, inverse: Any, s: Any, y: Any, good: Any) -> Any:
+    """The BFGS formula for the inverse, (k, p, p); unchanged where the curvature along the step is not clearly positive."""
+    sy = (s * y).sum(axis=1)
+    size = xp.sqrt((s * s).sum(axis=1) * (y * y).sum(axis=1))
+    use = good & (sy > 1e-8 * size) & (sy > 0.0)
+    rho = 1.0 / xp.where(use, sy, 1.0)
+    hy = (inverse @ y[:, :, None])[:, :, 0]
+    yhy = (y * hy).sum(axis=1)
+    outer = s[:, :, None] * hy[:, None, :]
+    twice = s[:, :, None] * s[:, None, :]
+    change = (rho * (1.0 + rho * yhy))[:, None, None] * twice - rho[:, None, None] * (outer + outer.swapaxes(1, 2))
+    return xp.where(use[:, None, None], inverse + change, inverse)
+
+
+def minimise(
+    ar: Arithmetic,
+    objective: Objective,
+    x: Any,
+    inverse: Any,
+    lower: Any,
+    upper: Any,
+    *,
+    cap: float,
+    tolerance: float,
+    turns: Any,
+) -> State:
+    """Turns until all starts are done, at most `turns` evaluations. Arguments as in `begin`."""
+    final: State = ar.loop(
+        lambda state: (state.turns < turns) & ~state.done.all(),
+        lambda state: turn(ar, objective, state, lower, upper, cap, tolerance),
+        begin(ar, objective, x, inverse, lower, upper, cap, tolerance),
+    )
+    return final

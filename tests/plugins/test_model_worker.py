@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from offbeat.protocols import SchedulerContext
 from offbeat_plugins.modelling import codec
+from offbeat_plugins.modelling.thinking import Thinking
 from offbeat_plugins.modelling.worker import ModelFailed, ModelWorker
 
 HANG: tuple[str, dict[str, Any]] = ("signal:pause", {})
@@ -160,3 +162,37 @@ async def test_the_process_ends_with_the_one_that_started_it() -> None:
     with pytest.raises(ModelFailed, match="exit status 0"):
         await call
     await worker.__aexit__(None, None, None)
+
+
+# --- where it is called
+
+
+@pytest.mark.asyncio
+async def test_a_function_is_called_in_its_process_while_a_real_session_runs() -> None:
+    thinking = Thinking("os:getpid")
+    assert thinking({}) == os.getpid()
+    async with thinking.running(SchedulerContext(time="real", n_workers=2), warm_up={}):
+        pid = await thinking({})
+        assert pid != os.getpid()
+        assert await thinking({}) == pid
+    assert not alive(pid)
+    assert thinking({}) == os.getpid()
+    async with thinking.running(SchedulerContext(time="simulated", n_workers=2), warm_up={}):
+        assert thinking({}) == os.getpid()
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_ends_during_the_first_call_does_not_wait_for_it() -> None:
+    thinking = Thinking("signal:pause")
+    async with thinking.running(SchedulerContext(time="real", n_workers=2), warm_up={}):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+async def test_here_and_there_what_fails_is_told_alike() -> None:
+    thinking = Thinking("numpy.linalg:inv")
+    with pytest.raises(ModelFailed, match=r"numpy\.linalg:inv failed: LinAlgError: Singular matrix"):
+        thinking({"a": np.zeros((2, 2))})
+    async with thinking.running(SchedulerContext(time="real", n_workers=2)):
+        with pytest.raises(ModelFailed, match=r"numpy\.linalg:inv failed: LinAlgError: Singular matrix"):
+            await thinking({"a": np.zeros((2, 2))})

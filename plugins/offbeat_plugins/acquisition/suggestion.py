@@ -123,8 +123,9 @@ class _Call:
                 fits = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
                 start = Start(found.theta, found.curvature, 1)
-            # Places are limited: one refined point may well come back as the neighbour that is valid.
-            rest = np.argsort(-np.asarray(result.found.scores), kind="stable")
+            # The best candidates are often what is known already, once a search sits in a corner.
+            fresh = unseen(question.candidates, known)
+            rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
             if options.acquisition != "thompson":
                 rest = rest[: options.ranked]
             pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])

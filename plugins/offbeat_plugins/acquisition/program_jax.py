@@ -69,13 +69,12 @@ class JaxSolver:
 
     def __init__(self, folder: str | None = None) -> None:
         jax_arithmetic()
-        self._question: Question | None = None
         if folder is not None:
             keep_compiled(folder)
 
-    def fit(self, model: Model, seen: Observations, start: Start, shape: Shape) -> Fits:
+    def fit(self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape) -> Fits:
         """See `Solver`."""
-        raise NotImplementedError
+        return self._run(model, seen, start, question, shape, searching=False)[0]
 
     def __call__(
         self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape

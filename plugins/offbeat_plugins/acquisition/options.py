@@ -52,7 +52,7 @@ class Options:
         batch: how many points are wanted at once, each chosen with those before it pending.
         ranked: how many points the answer ranks after the batch, for callers that refuse some.
         capacity: observations that the exact process takes; of more, a subset (`surrogates.subset`).
-        candidates: points drawn to begin with; 0: 1,024, halved above 200 points and again above 600.
+        candidates: points drawn to begin with; 0: 1,024, halved above 256 observations and again above 640.
         centres: best observed points near which half of them lie.
         moves: discrete changes tried at most in one step.
         effort: of the search.
@@ -106,7 +106,7 @@ class Options:
         """How many points are drawn with n observations."""
         if self.candidates:
             return self.candidates
-        count = 1024 if n <= 200 else 512 if n <= 600 else 256
+        count = 1024 if n <= 256 else 512 if n <= 640 else 256
         return count - count % self.effort.starts
 
 

@@ -61,11 +61,17 @@ def search(
     # Strided strata keep starts apart, where the k best would often be one spot.
     rows = scores.reshape(-1, k).argmax(axis=0) * k + xp.arange(k)
     x, value, still = candidates[rows], scores[rows], fixed[rows]
-    for _ in range(effort.rounds if sliding or len(moves[0]) else 0):
+
+    def improved(state: Any) -> Any:
+        left, x, value = state
         if sliding:
             x, value = _climbed(ar, value_of, x, still, effort.turns)
         if len(moves[0]):
             x, value = _changed(ar, value_of, x, value, moves)
+        return left - 1, x, value
+
+    rounds = effort.rounds if sliding or len(moves[0]) else 0
+    _, x, value = ar.loop(lambda state: state[0] > 0, improved, (rounds, x, value))
     return Found(scores, x, value)
 
 
@@ -78,7 +84,7 @@ def _climbed(ar: Arithmetic, value_of: Criterion, x: Any, still: Any, turns: int
 
     lower, upper = xp.where(still, x, 0.0), xp.where(still, x, 1.0)
     inverse = xp.zeros((*x.shape, x.shape[1])) + 0.02 * xp.eye(x.shape[1])
-    state = bfgs.minimise(ar, objective, x, inverse, lower, upper, cap=0.2, tolerance=1e-4, turns=turns)
+    state = bfgs.minimise(ar, objective, x, inverse, lower, upper, (), cap=0.2, tolerance=1e-4, turns=turns)
     return state.x, -state.f
 
 

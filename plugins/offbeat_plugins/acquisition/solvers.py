@@ -28,8 +28,8 @@ class Solver(Protocol):
         """What diagnostics call it."""
         ...
 
-    def fit(self, model: Model, seen: Observations, start: Start, shape: Shape) -> Fits:
-        """Hyperparameters only."""
+    def fit(self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape) -> Fits:
+        """Hyperparameters only. Of the question only shapes are looked at: compiled programs are specialised to them."""
         ...
 
     def __call__(
@@ -44,7 +44,7 @@ class NumpySolver:
 
     name = "numpy"
 
-    def fit(self, model: Model, seen: Observations, start: Start, shape: Shape) -> Fits:
+    def fit(self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape) -> Fits:
         """See `Solver`."""
         return fits(numpy_arithmetic(), model, seen, start, shape)[0]
 

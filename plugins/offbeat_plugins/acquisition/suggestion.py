@@ -22,7 +22,7 @@ from offbeat_plugins.acquisition.program import Fits, Model, Observations, Quest
 from offbeat_plugins.acquisition.solvers import Solver, solver
 from offbeat_plugins.acquisition.thompson import thompson_order
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
-from offbeat_plugins.surrogates.hyperparameters import bounds, first_curvature, parts, starts
+from offbeat_plugins.surrogates.hyperparameters import Parts, bounds, first_curvature, starts
 from offbeat_plugins.surrogates.process import Columns
 from offbeat_plugins.surrogates.subset import subset
 from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed
@@ -89,7 +89,7 @@ class _Call:
         prior = options.prior
         self.model = Model(Columns.of(layout), bounds(layout.groups, prior), prior.noise_floor)
         self.shape = Shape(
-            parts(layout.groups, prior.warp),
+            Parts(layout.groups, prior.warp),
             Roles(options.acquisition, options.constraints, options.cost),
             options.effort,
             options.tolerance,
@@ -109,7 +109,7 @@ class _Call:
         x, raw = codes[kept], targets[kept]
         y, aim, feasible = self._standard(raw)
         seen = Observations(x, y, np.ones(len(x)), feasible)
-        start, restarted = self._start(seen, state)
+        start, restarted = self._start(seen, len(pending), state)
         best = np.lexsort((raw[:, 0], -feasible))[: options.centres]
         picked: list[NDArray[np.float64]] = []
         ranked = np.zeros((0, layout.dimension))
@@ -123,8 +123,9 @@ class _Call:
                 fits = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
                 start = Start(found.theta, found.curvature, 1)
-            # Places are limited: one refined point may well come back as the neighbour that is valid.
-            rest = np.argsort(-np.asarray(result.found.scores), kind="stable")
+            # The best candidates are often what is known already, once a search sits in a corner.
+            fresh = unseen(question.candidates, known)
+            rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
             if options.acquisition != "thompson":
                 rest = rest[: options.ranked]
             pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])
@@ -190,7 +191,7 @@ class _Call:
         aim = Aim(np.zeros(max(1, options.fantasies)), improve, limits, exponent, options.kappa)
         return np.stack(columns, axis=1), aim, feasible
 
-    def _start(self, seen: Observations, state: ModelState | None) -> tuple[Start, int]:
+    def _start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
         """Where the fit begins, and at how many points other starts were last compared with it."""
         options, where, groups = self.options, self.shape.where, self.layout.groups
         outputs = seen.y.shape[1]
@@ -203,14 +204,11 @@ class _Call:
         begin = begin[:, 1:] if carried else begin[:, :count]
         curvature = np.repeat(first_curvature(groups, options.prior)[None], outputs, axis=0)
         few = _some(self.rng, seen, STARTS_ON)
-        tried = [
-            self.solve.fit(self.model, few, Start(begin[:, i], curvature, options.turns), self.shape)
-            for i in range(count)
-        ]
+        begins = [Start(begin[:, place], curvature, options.turns) for place in range(count)]
         if carried and state is not None:
-            tried.append(
-                self.solve.fit(self.model, few, Start(state.theta(), state.curvature(), options.turns), self.shape)
-            )
+            begins.append(Start(state.theta(), state.curvature(), options.turns))
+        blank = self._blank(len(few.x), pending)
+        tried = [self.solve.fit(self.model, few, one, blank, self.shape) for one in begins]
         choice = np.argmin([np.asarray(fits.value) for fits in tried], axis=0)
         own = np.arange(outputs)
         theta = np.stack([np.asarray(fits.theta) for fits in tried])[choice, own]
@@ -221,6 +219,22 @@ class _Call:
             theta = np.where(stays[:, None], state.theta(), theta)
             inverse = np.where(stays[:, None, None], state.curvature(), inverse)
         return Start(theta, inverse, options.turns), n
+
+    def _blank(self, n: int, pending: int) -> Question:
+        """A question of the shapes that one about n observations has."""
+        d, count = self.layout.dimension, self.options.candidates_for(n)
+        moves = self.layout.moves(np.random.default_rng(0), self.options.moves)
+        width = max(1, self.options.fantasies)
+        aim = Aim(np.zeros(width), 0.0, np.zeros(self.options.constraints), 0.0, self.options.kappa)
+        return Question(
+            np.zeros((pending, d)),
+            np.zeros(pending),
+            np.zeros((pending, width)),
+            aim,
+            np.zeros((count, d)),
+            np.zeros((count, d), dtype=bool),
+            (moves.changed, moves.value, moves.needs),
+        )
 
     def _question(
         self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int

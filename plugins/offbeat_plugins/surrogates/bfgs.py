@@ -56,30 +56,29 @@ def _direction(xp: Any, x: Any, g: Any, inverse: Any, lower: Any, upper: Any, ca
     return step * xp.minimum(1.0, cap / xp.maximum(longest, 1e-300)), promise
 
 
-def begin(ar: Arithmetic, objective: Objective, x: Any, inverse: Any, lower: Any, upper: Any, cap: Any, tolerance: Any) -> State:
-    """The state after one evaluation at x.
+def begin(ar: Arithmetic, x: Any, inverse: Any, aux: Any) -> State:
+    """The state before any evaluation: the first turn evaluates x itself, so that the objective occurs in one place only.
 
-    Args:
-        ar: how to compute.
-        objective: (k, p) -> values (k,), gradients (k, p), aux.
-        x, inverse: starts and their inverse Hessians.
-        lower, upper: bounds, broadcast against x; equal ones hold a coordinate fixed.
-        cap: longest step in any coordinate.
-        tolerance: a start is done when its next step promises a smaller decrease than this.
+    x (k, p) within bounds, inverse (k, p, p), aux of the shapes that the objective gives.
     """
     xp = ar.xp
-    x = xp.clip(x, lower, upper)
-    f, g, aux = objective(x)
-    known = xp.isfinite(f) & xp.isfinite(g).all(axis=1)
-    f, g = xp.where(known, f, xp.inf), xp.where(known[:, None], g, 0.0)
-    step, promise = _direction(xp, x, g, inverse, lower, upper, cap)
-    return State(x, f, g, inverse, step, xp.zeros(f.shape, dtype=int), ~(promise > tolerance), 1, aux)
+    f = xp.full(x.shape[0], xp.inf)
+    return State(x, f, xp.zeros_like(x), inverse, xp.zeros_like(x), xp.zeros(f.shape, dtype=int), f < 0.0, 0, aux)
 
 
 def turn(
     ar: Arithmetic, objective: Objective, state: State, lower: Any, upper: Any, cap: Any, tolerance: Any
 ) -> State:
-    """One evaluation later; aux is kept if the first start accepts. Arguments as in `begin`."""
+    """One evaluation later.
+
+    Args:
+        ar: how to compute.
+        objective: (k, p) -> values (k,), gradients (k, p), aux, which is kept if the first start accepts.
+        state: so far.
+        lower, upper: bounds, broadcast against x; equal ones hold a coordinate fixed.
+        cap: longest step in any coordinate.
+        tolerance: a start is done when its next step promises a smaller decrease than this.
+    """
     xp = ar.xp
     x = xp.clip(state.x + state.step, lower, upper)
     f, g, aux = objective(x)
@@ -131,15 +130,16 @@ def minimise(
     inverse: Any,
     lower: Any,
     upper: Any,
+    aux: Any,
     *,
     cap: float,
     tolerance: float,
     turns: Any,
 ) -> State:
-    """Turns until all starts are done, at most `turns` evaluations. Arguments as in `begin`."""
+    """Turns until all starts are done, at most `turns` evaluations. Arguments as in `turn` and `begin`."""
     final: State = ar.loop(
         lambda state: (state.turns < turns) & ~state.done.all(),
         lambda state: turn(ar, objective, state, lower, upper, cap, tolerance),
-        begin(ar, objective, x, inverse, lower, upper, cap, tolerance),
+        begin(ar, ar.xp.clip(x, lower, upper), inverse, aux),
     )
     return final

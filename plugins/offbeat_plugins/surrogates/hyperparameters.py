@@ -46,24 +46,40 @@ class Prior:
 
 
 class Parts(NamedTuple):
-    """Slices of theta. `warp_a` and `warp_b` are empty without warping."""
+    """Where what lies in theta, given the number of groups and whether inputs are warped; hashable."""
 
-    length: slice
-    signal: int
-    noise: int
-    warp_a: slice
-    warp_b: slice
-    size: int
+    groups: int
+    warp: bool
 
+    @property
+    def length(self) -> slice:
+        """Log length scales."""
+        return slice(0, self.groups)
 
-def parts(groups: int, warp: bool) -> Parts:
-    """Where what lies in theta."""
-    first = groups + 2
-    width = groups if warp else 0
-    return Parts(
-        slice(0, groups), groups, groups + 1, slice(first, first + width), slice(first + width, first + 2 * width),
-        first + 2 * width,
-    )  # fmt: skip
+    @property
+    def signal(self) -> int:
+        """Log signal variance."""
+        return self.groups
+
+    @property
+    def noise(self) -> int:
+        """Log noise variance above the floor."""
+        return self.groups + 1
+
+    @property
+    def warp_a(self) -> slice:
+        """Log a; only with warping."""
+        return slice(self.groups + 2, 2 * self.groups + 2)
+
+    @property
+    def warp_b(self) -> slice:
+        """Log b; only with warping."""
+        return slice(2 * self.groups + 2, 3 * self.groups + 2)
+
+    @property
+    def size(self) -> int:
+        """p."""
+        return 3 * self.groups + 2 if self.warp else self.groups + 2
 
 
 class Bounds(NamedTuple):
@@ -80,7 +96,7 @@ SPREADS: Final = {"signal": 1.0, "noise": 2.0, "warp": 0.5}
 
 def bounds(groups: int, prior: Prior) -> Bounds:
     """The prior as vectors."""
-    where = parts(groups, prior.warp)
+    where = Parts(groups, prior.warp)
     size = where.size
     lower, upper, centre, spread = np.empty(size), np.empty(size), np.zeros(size), np.ones(size)
     middle = np.log(prior.length_centre) + 0.5 * np.log(groups)
@@ -89,7 +105,7 @@ def bounds(groups: int, prior: Prior) -> Bounds:
     lower[where.signal], upper[where.signal], spread[where.signal] = np.log(1e-2), np.log(1e2), SPREADS["signal"]
     lower[where.noise], upper[where.noise] = np.log(prior.noise_floor) - 7.0, np.log(2.0)
     centre[where.noise], spread[where.noise] = np.log(prior.noise_centre), SPREADS["noise"]
-    for part in (where.warp_a, where.warp_b):
+    for part in (where.warp_a, where.warp_b) if prior.warp else ():
         lower[part], upper[part], spread[part] = np.log(0.25), np.log(4.0), SPREADS["warp"]
     return Bounds(lower, upper, np.clip(centre, lower, upper), 1.0 / spread**2)
 
@@ -104,7 +120,7 @@ def starts(groups: int, prior: Prior, rng: np.random.Generator, count: int) -> N
 
     A start with little noise ends where every observation is an exact one more often than it should.
     """
-    box, where = bounds(groups, prior), parts(groups, prior.warp)
+    box, where = bounds(groups, prior), Parts(groups, prior.warp)
     out = np.repeat(box.centre[None], count, axis=0)
     out[:, where.noise] += 1.0
     out[1:] += rng.standard_normal((max(count - 1, 0), where.size)) / np.sqrt(box.precision)

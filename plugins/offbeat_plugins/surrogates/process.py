@@ -68,7 +68,7 @@ def _warping(xp: Any, theta: Any, where: Parts, columns: Columns, x: Any) -> tup
 
 def features(xp: Any, theta: Any, where: Parts, columns: Columns, x: Any) -> Any:
     """z(x), (n, d): centred, weighted, over the length scales."""
-    if where.warp_a.start != where.warp_a.stop:
+    if where.warp:
         x = _warping(xp, theta, where, columns, x)[0]
     return (x - 0.5) * _per_length(xp, theta, where, columns)
 
@@ -127,7 +127,7 @@ def negative_log_posterior(
         by_signal[None],
         (0.5 * noise_part * (trace - square))[None],
     ]
-    if where.warp_a.start != where.warp_a.stop:
+    if where.warp:
         _, _, by_a, by_b = _warping(xp, theta, where, columns, x)
         by_warped = by_z * _per_length(xp, theta, where, columns)
         gradient += [(by_warped * by_a).sum(axis=0) @ columns.member, (by_warped * by_b).sum(axis=0) @ columns.member]
@@ -159,8 +159,10 @@ def fit(
         value, gradient, fitted = negative_log_posterior(ar, batch[0], x, y, mask, columns, where, prior, floor)
         return value[None], gradient[None], fitted
 
+    n = len(y)
+    nothing = Fitted(ar.xp.zeros((n, n)), ar.xp.zeros(n), ar.xp.zeros(()))
     return bfgs.minimise(
-        ar, objective, theta[None], curvature[None], prior.lower[None], prior.upper[None],
+        ar, objective, theta[None], curvature[None], prior.lower[None], prior.upper[None], nothing,
         cap=2.0, tolerance=tolerance, turns=turns,
     )  # fmt: skip
 
@@ -259,6 +261,6 @@ def pulled_back(
     pairs = (by_mean @ process.alpha.T - 2.0 * by_variance[:, None] * at.weights) * at.slope
     by_z = 2.0 * (at.z * pairs.sum(axis=1)[:, None] - pairs @ process.z)
     by_x = by_z * _per_length(xp, process.theta, where, columns)
-    if where.warp_a.start != where.warp_a.stop:
+    if where.warp:
         by_x = by_x * _warping(xp, process.theta, where, columns, x)[1]
     return by_x

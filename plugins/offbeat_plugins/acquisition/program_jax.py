@@ -1,0 +1,124 @@
+"""The suggestion's program compiled by JAX: one for each bucket of padded rows, fit and search in one.
+
+Rows are padded to the next bucket and masked, so that 1,000 observations one after the other compile 8 programs at most,
+and padding wastes little: from 520 to 1,024 it would cost seven times. A fit without a search runs the same program
+with the search switched off. Numbers are float64 by `jax.enable_x64`, entered here, where the computing happens, and
+nowhere set for the process.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any, Final
+
+import numpy as np
+
+from offbeat_plugins.acquisition.program import (
+    Answer,
+    Fits,
+    Model,
+    Observations,
+    Question,
+    Shape,
+    Start,
+    answer,
+    fits,
+)
+from offbeat_plugins.surrogates.arithmetic_jax import jax_arithmetic
+
+BUCKETS: Final = (64, 128, 256, 384, 512, 640, 768, 1024)
+"""Rows that programs are compiled for."""
+
+PENDING: Final = (8, 64, 512)
+"""Pending points are padded to these."""
+
+TRACES: Final[dict[tuple[int, ...], int]] = {}
+"""How often a program was traced, by (rows, columns, pending, candidates); for tests and diagnostics."""
+
+
+def bucket(count: int, sizes: tuple[int, ...]) -> int:
+    """The smallest of `sizes` that is at least `count`; beyond the last its next multiple."""
+    return next((size for size in sizes if size >= count), -(-count // sizes[-1]) * sizes[-1])
+
+
+@cache
+def _compiled(shape: Shape) -> Any:
+    import jax
+
+    ar = jax_arithmetic()
+
+    def program(model: Model, seen: Observations, start: Start, question: Question, searching: Any) -> Any:
+        key = (*seen.x.shape, len(question.pending), len(question.candidates))
+        TRACES[key] = TRACES.get(key, 0) + 1
+        found, processes = fits(ar, model, seen, start, shape)
+        run = partial(answer, ar, model, seen, processes, question, shape)
+        empty = jax.tree.map(lambda one: jax.numpy.zeros(one.shape, one.dtype), jax.eval_shape(run))
+        return found, jax.lax.cond(searching, run, lambda: empty)
+
+    return jax.jit(program)
+
+
+class JaxSolver:
+    """Runs the compiled program; see `Solver`.
+
+    Args:
+        folder: where compiled programs are kept between processes; None: not.
+    """
+
+    name = "jax"
+
+    def __init__(self, folder: str | None = None) -> None:
+        jax_arithmetic()
+        if folder is not None:
+            keep_compiled(folder)
+
+    def fit(self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape) -> Fits:
+        """See `Solver`."""
+        return self._run(model, seen, start, question, shape, searching=False)[0]
+
+    def __call__(
+        self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape
+    ) -> tuple[Fits, Answer]:
+        """See `Solver`."""
+        return self._run(model, seen, start, question, shape, searching=True)
+
+    @staticmethod
+    def _run(
+        model: Model, seen: Observations, start: Start, question: Question, shape: Shape, *, searching: bool
+    ) -> tuple[Fits, Answer]:
+        import jax
+
+        with jax.enable_x64(True):
+            found, result = _compiled(shape)(
+                model, padded(seen), start._replace(turns=np.int64(start.turns)), with_room(question), searching
+            )
+            return jax.tree.map(np.asarray, (found, result))
+
+
+def keep_compiled(folder: str) -> None:
+    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir != folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def padded(seen: Observations) -> Observations:
+    """Rows of zeros up to the bucket; the mask says which."""
+    return Observations(*(_rows(part, bucket(len(seen.x), BUCKETS)) for part in seen))
+
+
+def with_room(question: Question) -> Question:
+    """Pending points padded to their bucket. None at all get one too, so that their number changes no program."""
+    size = bucket(len(question.pending), PENDING)
+    return question._replace(
+        pending=_rows(question.pending, size), mask=_rows(question.mask, size), normals=_rows(question.normals, size)
+    )
+
+
+def _rows(array: Any, size: int) -> Any:
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]))])
+
+

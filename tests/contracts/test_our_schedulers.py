@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from offbeat.config_space import choice, randint, require, uniform, when
-from offbeat.optimizer.baselines import ASHA, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.config_space import choice, optional, randint, require, uniform, when
+from offbeat.optimizer.baselines import ASHA, TPE, GridSearch, MedianStoppingRule, RandomSearch
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
 
@@ -90,3 +90,19 @@ class TestMedianStoppingRuleAroundAPromotingScheduler(SchedulerContract):
     def make(self, **arguments: Any) -> Scheduler:
         inner = ASHA(**arguments, resource_attr="epoch", max_t=9, type="promotion")
         return MedianStoppingRule(scheduler=inner, running_average=False, grace_time=2, grace_population=3)
+
+
+class TestTPE(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return TPE(**arguments, num_init_random=4)
+
+
+class TestTPEOverConditions(TestTPE):
+    config_space = {  # noqa: RUF012
+        **TestGridSearchInOrder.config_space,
+        "clip": optional(uniform(0, 1)),
+        "sizes": choice([[8], [8, 8], [16]]),
+    }
+    small_space = TestGridSearchInOrder.small_space

@@ -21,3 +21,4 @@ def _loaded(name: str) -> Any:
 local = _loaded("local_runs").local
 simulation = _loaded("simulated_runs").simulation
 lines = pytest.fixture(lambda: _loaded("lines"), name="lines")
+game = pytest.fixture(lambda: _loaded("model_games").Game, name="game")

@@ -24,6 +24,9 @@ THIN_FACES = {
 }
 """Name plugins for type checkers, and load them by entry point."""
 
+MODELS = ("offbeat_plugins.surrogates.",)
+"""Plain functions of arrays that any plugin may use."""
+
 HEAVY = {
     "jax",
     "jaxlib",
@@ -95,7 +98,7 @@ def test_engine_knows_no_plugin(path: Path) -> None:
 
 
 def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:
-    """Of another family only what is offered as a plugin, never the modules behind it."""
+    """Of another family only what is offered as a plugin, never the modules behind it; and the models of all of them."""
     offered = {
         entry.value.partition(":")[0] for group in GROUPS for entry in entry_points(group=group) if is_ours(entry)
     }
@@ -103,8 +106,16 @@ def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:
         for path in sources(package):
             family = ".".join((own, *path.relative_to(package).parts[:-1][:1]))
             for name in imports(path, typing_too=True):
+                if f"{name}.".startswith(MODELS):
+                    continue
                 if top(name) in ("offbeat_plugins", "offbeat_reporters") and name not in offered:
                     assert f"{name}.".startswith(f"{family}."), f"{path} imports {name}"
+
+
+def test_models_are_functions_of_arrays_and_know_nothing_of_ours() -> None:
+    for path in sources(PLUGINS / "surrogates"):
+        for name in imports(path, typing_too=True):
+            assert not name.startswith("offbeat") or f"{name}.".startswith(MODELS), f"{path} imports {name}"
 
 
 def test_reporters_load_no_heavy_package_on_import() -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
-from offbeat.decisions import Decision, Start
+from offbeat.arguments import explained
 from offbeat.describe import described
-from offbeat.events import Event
-from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest
+from offbeat.protocols import Mode, NonFinite
 from offbeat.space import Space
+from offbeat_plugins.schedulers.single_fidelity import SingleFidelity, objective_of
 from offbeat_plugins.searchers.random import RandomSearcher
 
 
 @described
 @explained
-class RandomSearch:
+class RandomSearch(SingleFidelity):
     """Draws configurations at random, each at most once, and lets every trial run to its end.
 
     Args:
@@ -34,8 +33,6 @@ class RandomSearch:
     Raises InvalidArgument, InvalidSpace.
     """
 
-    observes = RandomSearcher.observes
-
     def __init__(
         self,
         config_space: Mapping[str, Any] | Space,
@@ -50,32 +47,17 @@ class RandomSearch:
         max_resource_attr: str | None = None,
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
-        self.space = Space.of(config_space)
-        resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
-        # Without a resource nothing is counted, so that a constant called "epochs" means nothing here.
-        counted = resource is not None or max_resource_attr is not None
-        self.objective = Objective.of(
+        space = Space.of(config_space)
+        objective = objective_of(
+            space,
             metric,
             mode,
-            nonfinite=nonfinite,
-            resource_attr=resource,
+            resource_attr=resource_attr,
+            time_attr=time_attr,
             max_resource_attr=max_resource_attr,
-            max_t=highest_level(self.space, None, max_resource_attr) if counted else None,
+            nonfinite=nonfinite,
         )
-        self.seed = seed_or_fresh(random_seed)
-        self.recorded_arguments = {"random_seed": self.seed}
-        self._searcher = RandomSearcher(
-            self.space, self.objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
+        searcher = RandomSearcher(
+            space, objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
         )
-
-    def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
-        """Remembers suggestions; decides nothing."""
-        self._searcher.observe(event, ledger)
-        return ()
-
-    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:
-        """The next new configuration; None once the space is exhausted."""
-        if not request.may_start:
-            return None
-        config = self._searcher.propose(request, ledger)
-        return None if config is None else Start(config=config)
+        super().__init__(space, objective, random_seed, searcher)

@@ -45,6 +45,8 @@ class GridSearcher:
     space with conditions or constraints whose grid has more than 200,000 points.
     """
 
+    observes = frozenset({Suggested})
+
     def __init__(
         self,
         space: Space,

@@ -1,0 +1,80 @@
+"""Schedulers that let every trial run to its end: all they have to say is what their searcher proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any
+
+from offbeat.arguments import highest_level, one_name, seed_or_fresh
+from offbeat.decisions import Decision, Start
+from offbeat.events import Event
+from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
+from offbeat.space import Space
+
+
+def objective_of(
+    space: Space,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    *,
+    resource_attr: str | None,
+    time_attr: str | None,
+    max_resource_attr: str | None,
+    nonfinite: NonFinite | Mapping[str, NonFinite],
+) -> Objective:
+    """The objective of a scheduler that need not know of a resource. Raises InvalidArgument."""
+    resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
+    # Without a resource nothing is counted, so that a constant called "epochs" means nothing here.
+    counted = resource is not None or max_resource_attr is not None
+    return Objective.of(
+        metric,
+        mode,
+        nonfinite=nonfinite,
+        resource_attr=resource,
+        max_resource_attr=max_resource_attr,
+        max_t=highest_level(space, None, max_resource_attr) if counted else None,
+    )
+
+
+class SingleFidelity:
+    """The scheduler around a searcher.
+
+    Args:
+        space, objective, searcher: of the scheduler.
+        random_seed: None chooses one, which the journal keeps.
+
+    Raises InvalidArgument.
+    """
+
+    def __init__(self, space: Space, objective: Objective, random_seed: int | None, searcher: Searcher) -> None:
+        self.space = space
+        self.objective = objective
+        self.seed = seed_or_fresh(random_seed)
+        self.recorded_arguments = {"random_seed": self.seed}
+        self.observes = getattr(searcher, "observes", None)
+        self._searcher = searcher
+        #: With the reason where the searcher tells one.
+        self._ask: Callable[[ProposalRequest, LedgerView], Any] = getattr(searcher, "suggest", searcher.propose)
+
+    def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
+        """Shows the searcher what it wants to see; decides nothing."""
+        self._searcher.observe(event, ledger)
+        return ()
+
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> Start | Awaitable[Start | None] | None:
+        """What the searcher proposes; None once it has nothing more."""
+        if not request.may_start:
+            return None
+        answer = self._ask(request, ledger)
+        if type(answer) is not dict and isawaitable(answer):
+            return _later(answer)
+        return _started(answer)
+
+
+async def _later(answer: Awaitable[dict[str, Any] | Start | None]) -> Start | None:
+    return _started(await answer)
+
+
+def _started(answer: dict[str, Any] | Start | None) -> Start | None:
+    return Start(config=answer) if isinstance(answer, dict) else answer

@@ -1,0 +1,139 @@
+"""What searchers with a model have in common: how they begin, when they draw at random, that nothing comes twice."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from offbeat.arguments import require_count
+from offbeat.decisions import Start
+from offbeat.errors import InvalidArgument
+from offbeat.events import Event, Suggested
+from offbeat.protocols import LedgerView, Objective, ProposalRequest
+from offbeat.space import Space
+from offbeat_plugins.searchers.columns import Columns
+from offbeat_plugins.searchers.observations import OBSERVES, Encoded, Observations
+from offbeat_plugins.searchers.random import RandomSearcher
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+
+class Preference(NamedTuple):
+    """What a model would like to try.
+
+    Attributes:
+        configs: the best first; the first one that was not tried yet is taken.
+        why: one clause that says what it is founded on.
+    """
+
+    configs: Iterable[dict[str, Any]]
+    why: str
+
+
+class ModelBasedSearcher(ABC):
+    """Initial points first, then random ones until there is something to learn from, then what a model prefers.
+
+    Where the model has no answer, or nothing but configurations that were tried before, the draw is random again; it is
+    the one that random search would make. A proposal depends on the events so far and on the request alone.
+
+    Args:
+        space: what to choose from.
+        objective: whose first metric the model learns; one that has several is refused.
+        points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
+        allow_duplicates: a configuration may come again.
+        num_init_random: as long as fewer trials have been measured, draws are random; at least 2.
+        random_fraction: share of the later proposals that are random nevertheless.
+
+    Raises InvalidArgument.
+    """
+
+    observes = OBSERVES
+
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None,
+        allow_duplicates: bool,
+        num_init_random: int,
+        random_fraction: float,
+    ) -> None:
+        require_count("num_init_random", num_init_random)
+        if num_init_random < 2:
+            raise InvalidArgument(f"num_init_random={num_init_random}: a model needs 2 measured trials at least.")
+        if len(objective.metrics) > 1:
+            names = [spec.name for spec in objective.metrics]
+            raise InvalidArgument(f"metric={names!r}: the model learns one metric; RandomSearch takes several.")
+        require_share("random_fraction", random_fraction)
+        self._space = space
+        self._distinct = not allow_duplicates
+        self._least = num_init_random
+        self._random_fraction = random_fraction
+        self._trials = Observations(space, objective)
+        self._columns = Columns(space)
+        self._rows = Encoded(self._columns.encode, self._columns.width)
+        self._random = RandomSearcher(
+            space, objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
+        )
+        self._initial = len(space.initial_configs(points_to_evaluate))
+
+    def observe(self, event: Event, ledger: LedgerView) -> None:
+        """Takes in an event."""
+        self._trials.observe(event, ledger)
+        if type(event) is Suggested:
+            self._random.observe(event, ledger)
+
+    def propose(self, request: ProposalRequest, ledger: LedgerView) -> dict[str, Any] | None:
+        """The next configuration; None once there is no new one."""
+        start = self.suggest(request, ledger)
+        return None if start is None else start.config
+
+    def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:
+        """The same with the reason, and as tag `origin` who made it: "initial", "random" or "model"."""
+        trials = self._trials
+        if trials.proposed < self._initial:
+            return self._at_random(request, "initial", "initial point")
+        measured = trials.measured
+        if len(measured) < self._least:
+            return self._at_random(request, "random", f"random: {len(measured)} of {self._least} first results are in")
+        values = trials.values[measured, 0]
+        if values.min() == values.max():
+            return self._at_random(request, "random", "random: all results are equal, so there is nothing to learn")
+        rng = request.rng(type(self).__name__)
+        if self._random_fraction and rng.random() < self._random_fraction:
+            return self._at_random(request, "random", "random: its share of the proposals")
+        answer = self.prefer(measured, values, rng)
+        for config in answer.configs:
+            if not self._distinct or config not in trials.seen:
+                return Start(config=config, why=f"model: {answer.why}", tags={"origin": "model"})
+        return self._at_random(request, "random", "random: the model prefers only what was tried before")
+
+    def _at_random(self, request: ProposalRequest, origin: str, why: str) -> Start | None:
+        config = self._random.propose(request)
+        return None if config is None else Start(config=config, why=why, tags={"origin": origin})
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """All configurations so far as rows of numbers, see `Columns`."""
+        return self._rows.of(self._trials.configs)
+
+    @abstractmethod
+    def prefer(self, measured: NDArray[np.intp], values: NDArray[np.float64], rng: Generator) -> Preference:
+        """The model's choice.
+
+        Args:
+            measured: rows of the trials to learn from, rising, two at least.
+            values: theirs, (n,), lower is better, not all equal.
+            rng: the only source of randomness.
+        """
+
+
+def require_share(name: str, value: object) -> None:
+    """Raises InvalidArgument unless the value is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidArgument(f"{name}={value!r}: give a share from 0 to 1.")

@@ -1,0 +1,106 @@
+"""The tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization").
+
+Its densities are multivariate, as in BOHB (Falkner et al. 2018) and unlike the paper's; see `surrogates.parzen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offbeat.arguments import require_count
+from offbeat.errors import InvalidArgument
+from offbeat.protocols import Objective
+from offbeat.space import Space
+from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
+from offbeat_plugins.surrogates import parzen
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+class TPESearcher(ModelBasedSearcher):
+    """Of candidates drawn from the density of the good configurations, the one where it exceeds that of the others most.
+
+    By Bayes' rule the ratio of the two densities has its maximum where the probability of a good result, and the expected
+    improvement, have theirs. The best `top_n_percent` of the measured trials are the good ones, the earlier of equal ones
+    first; they count by their rank, linearly. Trials that are still running are among the others, so that not all workers
+    gather at one place (a constant liar). Only the order of the values matters, never their scale.
+
+    The defaults are those that did best, on average over six tables and networks with 4 workers, of the values 10 and 15
+    (top_n_percent), 24 to 256 (num_candidates), 0.01 to 1 (prior_weight) and 5 to 10 (num_init_random).
+
+    Args:
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        top_n_percent: share of the good ones, above 0, below 100; one trial at least.
+        top_n_most: how many are good at most; the good density stays narrow in long runs.
+        num_candidates: how many are drawn.
+        prior_weight: weight of the uniform distribution in either density, in trials.
+
+    Raises InvalidArgument.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        allow_duplicates: bool = False,
+        num_init_random: int = 10,
+        random_fraction: float = 0.0,
+        top_n_percent: float = 15.0,
+        top_n_most: int = 25,
+        num_candidates: int = 64,
+        prior_weight: float = 0.3,
+    ) -> None:
+        if isinstance(top_n_percent, bool) or not isinstance(top_n_percent, int | float) or not 0 < top_n_percent < 100:
+            raise InvalidArgument(f"top_n_percent={top_n_percent!r}: give a number above 0 and below 100, such as 15.")
+        require_count("top_n_most", top_n_most)
+        require_count("num_candidates", num_candidates)
+        if isinstance(prior_weight, bool) or not isinstance(prior_weight, int | float) or not 0 < prior_weight < np.inf:
+            raise InvalidArgument(f"prior_weight={prior_weight!r}: give a number above 0, such as 0.3.")
+        super().__init__(
+            space,
+            objective,
+            points_to_evaluate=points_to_evaluate,
+            allow_duplicates=allow_duplicates,
+            num_init_random=num_init_random,
+            random_fraction=random_fraction,
+        )
+        self._share, self._most_good = top_n_percent / 100, top_n_most
+        self._candidates, self._prior = num_candidates, prior_weight
+
+    def prefer(self, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
+        """The candidates by the ratio of their densities."""
+        count = min(ceil(self._share * len(values)), self._most_good, len(values) - 1)
+        good, others = split(values, count)
+        pending = self._trials.pending
+        others = np.concatenate([measured[others[parzen.thinned(len(others))]], pending])
+        kinds, rows = self._columns.kinds, self.rows
+        weights = np.arange(count, 0.0, -1.0)
+        inside = parzen.mixture(rows[measured[good]], kinds, weights, prior=self._prior)
+        outside = parzen.mixture(rows[others], kinds, prior=self._prior)
+        candidates = self._columns.settled(parzen.drawn(inside, kinds, rng, self._candidates))
+        ratio = parzen.log_density(inside, kinds, candidates) - parzen.log_density(outside, kinds, candidates)
+        ranked = candidates[np.argsort(-ratio, kind="stable")]
+        running = f" and {len(pending)} running" if len(pending) else ""
+        why = f"likeliest of {self._candidates} to join the best {count} of {len(values)} trials{running}"
+        return Preference((self._columns.decode(row[None])[0] for row in ranked), why)
+
+
+def split(values: Array, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the `count` lowest values, lowest first, and of the others, rising; the earlier of equal ones first."""
+    cut = np.partition(values, count - 1)[count - 1]
+    below = np.flatnonzero(values < cut)
+    ties = np.flatnonzero(values == cut)[: count - len(below)]
+    good = np.concatenate([below[np.argsort(values[below], kind="stable")], ties])
+    others = np.ones(len(values), dtype=bool)
+    others[good] = False
+    return good, np.flatnonzero(others)

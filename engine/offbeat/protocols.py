@@ -203,7 +203,7 @@ class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
     Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in
-    `observe` only. It may have an attribute `observes` as a scheduler may, and a method `suggest` with the arguments of
+    `observe` only. It may have `observes`, `prefetch` and `running` as a scheduler may, and a method `suggest` with the arguments of
     `propose`, for schedulers that ask it instead: it answers a `Start`, which beside the configuration says why.
     """
 

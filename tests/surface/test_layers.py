@@ -24,8 +24,11 @@ THIN_FACES = {
 }
 """Name plugins for type checkers, and load them by entry point."""
 
-MODELS = ("offbeat_plugins.surrogates.",)
+MODELS = ("offbeat_plugins.surrogates.", "offbeat_plugins.acquisition.")
 """Plain functions of arrays that any plugin may use."""
+
+SHARED = (*MODELS, "offbeat_plugins.modelling.")
+"""What any plugin may use: the models, and where they are computed."""
 
 HEAVY = {
     "jax",
@@ -106,14 +109,14 @@ def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:
         for path in sources(package):
             family = ".".join((own, *path.relative_to(package).parts[:-1][:1]))
             for name in imports(path, typing_too=True):
-                if f"{name}.".startswith(MODELS):
+                if f"{name}.".startswith(SHARED):
                     continue
                 if top(name) in ("offbeat_plugins", "offbeat_reporters") and name not in offered:
                     assert f"{name}.".startswith(f"{family}."), f"{path} imports {name}"
 
 
 def test_models_are_functions_of_arrays_and_know_nothing_of_ours() -> None:
-    for path in sources(PLUGINS / "surrogates"):
+    for path in sources(PLUGINS / "surrogates") + sources(PLUGINS / "acquisition"):
         for name in imports(path, typing_too=True):
             assert not name.startswith("offbeat") or f"{name}.".startswith(MODELS), f"{path} imports {name}"
 

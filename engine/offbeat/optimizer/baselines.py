@@ -11,6 +11,7 @@ from offbeat.faces import face
 
 if TYPE_CHECKING:
     from offbeat_plugins.schedulers.asha import ASHA
+    from offbeat_plugins.schedulers.bayesian_optimization import BayesianOptimization
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.random_search import RandomSearch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PLUGINS: Final = {
     "ASHA": "asha",
+    "BayesianOptimization": "bayesian-optimization",
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
@@ -26,7 +28,7 @@ PLUGINS: Final = {
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
 
-__all__ = ["ASHA", "KDE", "PLUGINS", "TPE", "GridSearch", "MedianStoppingRule", "RandomSearch"]
+__all__ = ["ASHA", "KDE", "PLUGINS", "TPE", "BayesianOptimization", "GridSearch", "MedianStoppingRule", "RandomSearch"]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error
     __getattr__, __dir__ = face(globals(), "offbeat.schedulers", PLUGINS)

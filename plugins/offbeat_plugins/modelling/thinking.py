@@ -46,6 +46,7 @@ class Thinking:
         """The process, while a session in real time runs; in simulated time nothing is started.
 
         Args:
+            context: of the session.
             warm_up: arguments of a first call, which loads and compiles while the first trials run; its answer is not used.
         """
         if context.time == "simulated":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any
 
 from offbeat.arguments import highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Decision, Start
 from offbeat.events import Event
-from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
+from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, SchedulerContext, Searcher
 from offbeat.space import Space
 
 
@@ -53,6 +54,7 @@ class SingleFidelity:
         self.seed = seed_or_fresh(random_seed)
         self.recorded_arguments = {"random_seed": self.seed}
         self.observes = getattr(searcher, "observes", None)
+        self.prefetch = int(getattr(searcher, "prefetch", 0))
         self._searcher = searcher
         #: With the reason where the searcher tells one.
         self._ask: Callable[[ProposalRequest, LedgerView], Any] = getattr(searcher, "suggest", searcher.propose)
@@ -61,6 +63,11 @@ class SingleFidelity:
         """Shows the searcher what it wants to see; decides nothing."""
         self._searcher.observe(event, ledger)
         return ()
+
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """What the searcher needs while a session runs, if anything."""
+        own = getattr(self._searcher, "running", None)
+        return nullcontext() if own is None else own(context)
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Start | Awaitable[Start | None] | None:
         """What the searcher proposes; None once it has nothing more."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offbeat.arguments import require_count
-from offbeat.decisions import Start
+from offbeat.decisions import Fitted, Start
 from offbeat.errors import InvalidArgument
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
+from offbeat_plugins.modelling.worker import ModelFailed
 from offbeat_plugins.searchers.columns import Columns
 from offbeat_plugins.searchers.observations import OBSERVES, Encoded, Observations
 from offbeat_plugins.searchers.random import RandomSearcher
@@ -28,10 +29,12 @@ class Preference(NamedTuple):
     Attributes:
         configs: the best first; the first one that was not tried yet is taken.
         why: one clause that says what it is founded on.
+        fitted: what the next model begins from, if it does not begin anew.
     """
 
     configs: Iterable[dict[str, Any]]
     why: str
+    fitted: Fitted | None = None
 
 
 class ModelBasedSearcher(ABC):
@@ -88,13 +91,15 @@ class ModelBasedSearcher(ABC):
         if type(event) is Suggested:
             self._random.observe(event, ledger)
 
-    def propose(self, request: ProposalRequest, ledger: LedgerView) -> dict[str, Any] | None:
+    def propose(
+        self, request: ProposalRequest, ledger: LedgerView
+    ) -> dict[str, Any] | Awaitable[dict[str, Any] | None] | None:
         """The next configuration; None once there is no new one."""
-        start = self.suggest(request, ledger)
-        return None if start is None else start.config
+        answer = self.suggest(request, ledger)
+        return _later(answer) if isinstance(answer, Awaitable) else _config(answer)
 
-    def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:
-        """The same with the reason, and as tag `origin` who made it: "initial", "random" or "model"."""
+    def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | Awaitable[Start | None] | None:
+        """The same with the reason, and as tag `origin` who made it: "initial", "random", "model" or "fallback"."""
         trials = self._trials
         if trials.proposed < self._initial:
             return self._at_random(request, "initial", "initial point")
@@ -107,11 +112,28 @@ class ModelBasedSearcher(ABC):
         rng = request.rng(type(self).__name__)
         if self._random_fraction and rng.random() < self._random_fraction:
             return self._at_random(request, "random", "random: its share of the proposals")
-        answer = self.prefer(measured, values, rng)
+        try:
+            answer = self.prefer(request, measured, values, rng)
+        except ModelFailed as error:
+            return self._without_model(request, error)
+        return self._when_known(request, answer) if isinstance(answer, Awaitable) else self._chosen(request, answer)
+
+    async def _when_known(self, request: ProposalRequest, answer: Awaitable[Preference]) -> Start | None:
+        try:
+            return self._chosen(request, await answer)
+        except ModelFailed as error:
+            return self._without_model(request, error)
+
+    def _chosen(self, request: ProposalRequest, answer: Preference) -> Start | None:
+        """The first of the model's configurations that was not tried yet."""
         for config in answer.configs:
-            if not self._distinct or config not in trials.seen:
-                return Start(config=config, why=f"model: {answer.why}", tags={"origin": "model"})
+            if not self._distinct or config not in self._trials.seen:
+                return Start(config=config, why=f"model: {answer.why}", tags={"origin": "model"}, fitted=answer.fitted)
         return self._at_random(request, "random", "random: the model prefers only what was tried before")
+
+    def _without_model(self, request: ProposalRequest, error: ModelFailed) -> Start | None:
+        line = str(error).partition("\n")[0]
+        return self._at_random(request, "fallback", f"random, since the model has no answer: {line}")
 
     def _at_random(self, request: ProposalRequest, origin: str, why: str) -> Start | None:
         config = self._random.propose(request)
@@ -123,14 +145,27 @@ class ModelBasedSearcher(ABC):
         return self._rows.of(self._trials.configs)
 
     @abstractmethod
-    def prefer(self, measured: NDArray[np.intp], values: NDArray[np.float64], rng: Generator) -> Preference:
-        """The model's choice.
+    def prefer(
+        self, request: ProposalRequest, measured: NDArray[np.intp], values: NDArray[np.float64], rng: Generator
+    ) -> Preference | Awaitable[Preference]:
+        """The model's choice, which may take its time; what it depends on is read before it is awaited.
+
+        Raises ModelFailed where there is none, or the awaitable does.
 
         Args:
+            request: whose proposal it is.
             measured: rows of the trials to learn from, rising, two at least.
             values: theirs, (n,), lower is better, not all equal.
             rng: the only source of randomness.
         """
+
+
+async def _later(answer: Awaitable[Start | None]) -> dict[str, Any] | None:
+    return _config(await answer)
+
+
+def _config(start: Start | None) -> dict[str, Any] | None:
+    return None if start is None else start.config
 
 
 def require_share(name: str, value: object) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from offbeat.arguments import require_count
 from offbeat.errors import InvalidArgument
-from offbeat.protocols import Objective
+from offbeat.protocols import Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
 from offbeat_plugins.surrogates import parzen
@@ -77,7 +77,7 @@ class TPESearcher(ModelBasedSearcher):
         self._share, self._most_good = top_n_percent / 100, top_n_most
         self._candidates, self._prior = num_candidates, prior_weight
 
-    def prefer(self, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
+    def prefer(self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
         """The candidates by the ratio of their densities."""
         count = min(ceil(self._share * len(values)), self._most_good, len(values) - 1)
         good, others = split(values, count)

@@ -1,0 +1,60 @@
+"""One proposal of a Gaussian process as a function of arrays: called in this process or in the model's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from offbeat.space import Space
+from offbeat_plugins.acquisition.options import Data, ModelState, Options
+from offbeat_plugins.acquisition.suggestion import suggest
+from offbeat_plugins.searchers.coding import Coding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FUNCTION: Final = "offbeat_plugins.searchers.gp_model:suggested"
+
+
+def suggested(
+    *,
+    space: str,
+    codes: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    pending: NDArray[np.float64],
+    seed: Sequence[int],
+    state: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What to try next.
+
+    Args:
+        space: JSON of the space.
+        codes: (n, d) of what was measured, see `Coding`.
+        targets: (n, m), as `acquisition.suggestion` takes them.
+        pending: (p, d) of what runs.
+        seed: of every random number drawn here.
+        state: of the model before, from its `to_json`; None: there is none.
+        options: of `acquisition.options.Options`, by name.
+
+    Returns {"codes": (k, d), best first; "state": JSON of the model, or None; "diagnostics": JSON}.
+    """
+    coding = _coding(space)
+    answer = suggest(
+        Data(codes, targets, pending),
+        coding.layout,
+        list(seed),
+        None if state is None else ModelState.from_json(state),
+        Options(**options),
+        project=coding.projection,
+    )
+    state = None if answer.state is None else answer.state.to_json()
+    return {"codes": answer.codes, "state": state, "diagnostics": answer.diagnostics}
+
+
+@lru_cache(maxsize=4)
+def _coding(space: str) -> Coding:
+    return Coding(Space.from_json(json.loads(space)))

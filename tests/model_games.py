@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from offbeat.events import Event, Suggested, TrialFailed, TrialFinished, TrialResult, TrialStarted
+from offbeat.events import Event, ModelFitted, Suggested, TrialFailed, TrialFinished, TrialResult, TrialStarted
 from offbeat.protocols import ProposalRequest
 from offbeat.trial import Ledger, TrialId
 
@@ -72,6 +72,8 @@ class Game:
             assert self.scheduler.space.validate(proposal.config) == proposal.config
             self.whys.append(proposal.why)
             self.tags.append(proposal.tags)
+            if proposal.fitted is not None:
+                self.tell(ModelFitted(0.0, self.number, proposal.fitted.model, proposal.fitted.state))
             self.start(proposal.config, **proposal.tags)
             while len(self.running) > self.late:
                 self.end()

@@ -203,8 +203,8 @@ class Searcher(Protocol):
     """Proposes configurations for a scheduler, which has one. Entry-point group: `offbeat.searchers`.
 
     Built by name as `cls(space, objective, points_to_evaluate=..., allow_duplicates=...)`; its state changes in
-    `observe` only. It may have `observes`, `prefetch` and `running` as a scheduler may, and a method `suggest` with the arguments of
-    `propose`, for schedulers that ask it instead: it answers a `Start`, which beside the configuration says why.
+    `observe` only. It may have `observes`, `prefetch` and `running` as a scheduler may, and a method `suggest` with the
+    arguments of `propose`, for schedulers that ask it instead: it answers a `Start`, which beside the configuration says why.
     """
 
     def observe(self, event: Event, ledger: LedgerView) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offbeat.config_space import choice, optional, randint, require, uniform, when
-from offbeat.optimizer.baselines import ASHA, TPE, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.optimizer.baselines import ASHA, TPE, BayesianOptimization, GridSearch, MedianStoppingRule, RandomSearch
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
 
@@ -105,4 +105,16 @@ class TestTPEOverConditions(TestTPE):
         "clip": optional(uniform(0, 1)),
         "sizes": choice([[8], [8, 8], [16]]),
     }
+    small_space = TestGridSearchInOrder.small_space
+
+
+class TestBayesianOptimization(SchedulerContract):
+    trials = 6
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return BayesianOptimization(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
+    config_space = TestTPEOverConditions.config_space
     small_space = TestGridSearchInOrder.small_space

@@ -27,8 +27,8 @@ from offbeat_plugins.searchers.coding import Coding
 SPACES: dict[str, dict[str, Any]] = {
     "plain": {
         "rate": loguniform(1e-6, 1.0), "layers": randint(1, 5), "units": lograndint(4, 4096), "act": choice(["a", "b", "c"]),
-        "flag": choice([True, False]), "batch": ordinal([8, 16, 64]), "decay": logordinal([1e-4, 1e-2]), "drop": finrange(0.0, 0.9, 10),
-        "step": quniform(0.0, 1.0, 0.05), "large": randint(0, 10**6), "only": choice(["one"]),
+        "flag": choice([True, False]), "batch": ordinal([8, 16, 64]), "decay": logordinal([1e-4, 1e-2]),
+        "drop": finrange(0, 0.9, 10), "step": quniform(0.0, 1.0, 0.05), "large": randint(0, 10**6), "only": choice(["one"]),
     },
     "conditional": {
         "opt": choice(["sgd", "adam", "none"]), "momentum": when(uniform(0.0, 1.0), "opt == 'sgd'"),
@@ -88,3 +88,13 @@ def test_a_search_moves_freely_what_nothing_else_depends_on() -> None:
     assert free["rate"].active is None
     assert [block.kind for block in coding.layout.blocks].count("activity") == 3
     assert Coding(Space(SPACES["plain"])).projection is None
+
+
+def test_rows_that_break_a_constraint_become_valid_ones_however_many_there_are() -> None:
+    space = Space({"a": randint(1, 1000), "b": randint(1, 1000), "few": require("a * b <= 100")})
+    rows = np.random.default_rng(2).random((500, space.dimension))
+    decoded = space.decode_valid(rows)
+    assert sum(config is not None for config in decoded) < 50
+    for config, same in zip(decoded, space.decode(rows), strict=True):
+        assert config is None or config == same
+    assert all(config["a"] * config["b"] <= 100 for config in Coding(space).decode(Coding(space).project(rows)))

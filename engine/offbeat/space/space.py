@@ -285,6 +285,14 @@ class Space:
         """
         return [self._nearest(row) for row in self._coder.rows(codes)]
 
+    def decode_valid(self, codes: ArrayLike) -> list[dict[str, Any] | None]:
+        """As `decode`, but None where the nearest configuration breaks a constraint: much faster where many do."""
+        found: list[dict[str, Any] | None] = []
+        for row in self._coder.rows(codes):
+            config = self._coder.values(row)
+            found.append(config if self._free or self._structure.settle(config) else None)
+        return found
+
     def _nearest(self, code: Sequence[float]) -> dict[str, Any]:
         config = self._coder.values(code)
         if self._free or self._structure.settle(config):

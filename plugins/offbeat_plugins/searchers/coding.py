@@ -13,6 +13,9 @@ from offbeat.space.listing import values_of
 from offbeat.space.nullable import Nullable
 from offbeat_plugins.surrogates.blocks import Block, Layout
 
+MENDED: Final = 32
+"""Broken rows that are mended by a search, of one call."""
+
 LEVELS: Final = 1_000
 """Numeric domains of more values count as continuous: the nearest value is taken in the end."""
 
@@ -69,8 +72,19 @@ class Coding:
         return self.space.decode(rows[:, : self.space.dimension])
 
     def project(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The rows of the nearest configurations, (n, dimension)."""
-        return self.encode(self.decode(rows))
+        """Rows of valid configurations, (n, dimension): of the nearest ones, or others in place of some that there are not.
+
+        Searching for what is nearest within constraints takes a hundred times as long as looking whether they hold. It is
+        done for a few rows only; the other broken ones become copies of those that are valid.
+        """
+        configs = self.space.decode_valid(rows[:, : self.space.dimension])
+        broken = [place for place, config in enumerate(configs) if config is None]
+        for place in broken[:MENDED]:
+            configs[place] = self.decode(rows[place : place + 1])[0]
+        whole = [config for config in configs if config is not None]
+        for turn, place in enumerate(broken[MENDED:]):
+            configs[place] = whole[turn % len(whole)]
+        return self.encode([config for config in configs if config is not None])
 
     @property
     def projection(self) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from offbeat.arguments import require_count
 from offbeat.decisions import Fitted
 from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.events import Event, ModelFitted
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 MODEL: Final = "gaussian-process"
 """Name in `model-fitted` events."""
+
+FEWEST: Final = 16
+"""Trials that a model which must leave some out is fitted to, at least."""
 
 Arithmetic = Literal["auto", "numpy", "jax"]
 
@@ -80,6 +84,9 @@ class GaussianProcessSearcher(ModelBasedSearcher):
             num_init_random=num_init_random,
             random_fraction=random_fraction,
         )
+        require_count("max_size_data", max_size_data)
+        if max_size_data < FEWEST:
+            raise InvalidArgument(f"max_size_data={max_size_data}: the model needs {FEWEST} trials at least to choose from.")
         options = {"acquisition": acquisition, "transform": transform, "capacity": max_size_data}
         try:
             Options(**options, backend=backend)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ class UnknownBlackbox(UnknownPlugin):
         )
 
 
-class DamagedBlackbox(OffbeatError, ValueError):
+class DamagedBlackbox(OffbeatError):
     """A file of a blackbox repository is cut off, foreign, or contradicts its neighbours.
 
     Attributes:

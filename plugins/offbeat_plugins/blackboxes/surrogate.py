@@ -39,6 +39,7 @@ def add_surrogate(
     fit_differences: Sequence[str] = (),
     max_fit_samples: int | None = None,
     seed: int = 0,
+    surrogate_kwargs: Mapping[str, Any] | None = None,
 ) -> NearestBlackbox | RegressedBlackbox:
     """A blackbox that answers for every configuration of a space, from a table that holds some.
 
@@ -56,6 +57,7 @@ def add_surrogate(
             elapsed time; with `predict_curves`.
         max_fit_samples: most rows that a regressor is fitted to.
         seed: by which they are chosen.
+        surrogate_kwargs: arguments of a regressor given by name.
 
     Inputs of a regressor are codes in the unit cube (categories one-hot), outputs are standardised. Levels that are missing
     take the value of the level before for the fit, and configurations that are missing altogether are left out.
@@ -75,6 +77,8 @@ def add_surrogate(
     if max_fit_samples is not None:
         require_count("max_fit_samples", max_fit_samples)
     if surrogate is None:
+        if surrogate_kwargs:
+            raise InvalidArgument("surrogate_kwargs= are the arguments of a regressor: name it by surrogate=.")
         return NearestBlackbox(blackbox, wanted, codes, configs, separate_seeds=separate_seeds)
     if fit_differences and not predict_curves:
         raise InvalidArgument("fit_differences= needs predict_curves=True: there is no level before in a single point.")
@@ -83,7 +87,7 @@ def add_surrogate(
         wanted,
         codes,
         configs,
-        regressor(surrogate),
+        _regressor(surrogate, surrogate_kwargs),
         predict_curves=predict_curves,
         separate_seeds=separate_seeds,
         differences=fit_differences,
@@ -92,7 +96,7 @@ def add_surrogate(
     )
 
 
-def regressor(surrogate: Any, arguments: Mapping[str, Any] | None = None) -> Any:
+def _regressor(surrogate: Any, arguments: Mapping[str, Any] | None) -> Any:
     """A regressor by name, or the one given. Raises InvalidArgument with the nearest name, MissingExtra."""
     if isinstance(surrogate, str):
         if surrogate not in REGRESSORS:

@@ -152,7 +152,7 @@ def recorded(values: NDArray[Any], metrics: Sequence[int]) -> list[int]:
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK]
         # Most have one at their first fidelity; the others are looked at as a whole.
-        found: NDArray[Any] = ~np.isnan(part[:, :, 0][..., metrics]).all(axis=(1, 2))
+        found = np.asarray(~np.isnan(part[:, :, 0][..., metrics]).all(axis=(1, 2)))
         others = np.flatnonzero(~found)
         if len(others):
             found[others] = ~np.isnan(part[others][..., metrics]).all(axis=(1, 2, 3))

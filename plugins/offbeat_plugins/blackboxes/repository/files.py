@@ -15,8 +15,9 @@ from offbeat.errors import DamagedBlackbox, MissingExtra, nearest
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file. Raises DamagedBlackbox."""
+    content = _bytes(path)
     try:
-        found = json.loads(_bytes(path))
+        found = json.loads(content)
     except ValueError as error:
         raise DamagedBlackbox(str(path), f"it is no JSON ({error})") from None
     if not isinstance(found, dict):

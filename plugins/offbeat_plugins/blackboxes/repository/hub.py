@@ -1,7 +1,8 @@
 """Folders of a data set repository on the Hugging Face hub, fetched once and checked against what the hub says of them.
 
-Files go to a partial folder first, where a broken download is taken up again; the folder is moved to its place when every
-file has the size and the hash that the hub states. A folder at its place is therefore whole, until somebody changes it.
+Files go to a partial folder first. A download that breaks off within a file is gone on with by the hub's client, several
+times; if that does not help, the files that are whole are kept for the next attempt. The folder is moved to its place when
+every file has the size and the hash that the hub states. A folder at its place is therefore whole, until somebody changes it.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ def _asked(what: str) -> Iterator[None]:
         raise HubUnavailable(
             what,
             f"{kind}: {lines[0].rstrip('.')}",
-            "Try again with a connection: what was fetched so far is kept. Or put the folder into the repository yourself.",
+            "Try again with a connection, the files that are whole are kept; or put the folder into the repository yourself.",
         ) from error
 
 

@@ -332,7 +332,7 @@ def test_a_table_for_each_task(tmp_path: Path) -> None:
 
 def test_a_task_without_its_table_is_named(tmp_path: Path) -> None:
     apart(tmp_path, metadata={**METADATA, "task_names": ["t0", "t1", "t2"]})
-    with pytest.raises(DamagedBlackbox, match="names the task 't2', but there is no t2-objectives_evaluations.npy"):
+    with pytest.raises(DamagedBlackbox, match=r"names the task 't2', but there is no t2-objectives_evaluations\.npy"):
         load(tmp_path, "t2")
     apart(tmp_path / "silent", metadata={**METADATA, "task_names": None})
     assert BlackboxRepository(tmp_path / "silent").tasks("box") == ["t0", "t1"]
@@ -382,7 +382,7 @@ def test_a_data_frame_lacks_what_the_metadata_name(tmp_path: Path) -> None:
         DamagedBlackbox, match=r"data-t0\.parquet cannot be used: it has no seed column 'sed'. Did you mean 'seed'"
     ):
         load(frames(tmp_path, metadata={"seed_col": "sed"}), "t0")
-    with pytest.raises(DamagedBlackbox, match="no column 'metric_eror'. Did you mean 'metric_error'"):
+    with pytest.raises(DamagedBlackbox, match=r"no column 'metric_eror'\. Did you mean 'metric_error'"):
         load(frames(tmp_path / "b", metadata={"objectives_names": ["metric_eror"], "metric_elapsed_time": None}), "t0")
 
 
@@ -478,7 +478,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(
 
 def test_a_folder_that_is_no_blackbox_says_what_it_holds(tmp_path: Path) -> None:
     put(tmp_path / "box", "notes.json", {})
-    with pytest.raises(DamagedBlackbox, match="it holds notes.json, and no files of a blackbox"):
+    with pytest.raises(DamagedBlackbox, match=r"it holds notes\.json, and no files of a blackbox"):
         load(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DamagedBlackbox, match="it is empty"):

@@ -284,7 +284,8 @@ class RegressedBlackbox(_Answering):
                 curves = curves.copy()
                 curves[:, :, self._summed] = np.diff(curves[:, :, self._summed], axis=1, prepend=0.0)
             inputs.append(self._inputs(codes[there]))
-            outputs.append(curves.reshape(len(curves), -1) if self._whole else curves.reshape(-1, len(self.objectives)))
+            width = len(self.objectives) * (len(self.levels) if self._whole else 1)
+            outputs.append(curves.reshape(-1, width))
         x, y = np.concatenate(inputs), np.concatenate(outputs)
         if not len(x):
             raise InvalidArgument(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from offbeat.errors import DamagedBlackbox, InvalidArgument
+from offbeat.errors import DamagedBlackbox, InvalidArgument, InvalidSpace
 from offbeat_plugins.blackboxes.onnx import MODELS, STEPS, OnnxBlackbox
 from offbeat_plugins.blackboxes.repository.assembly import Options
 from offbeat_plugins.blackboxes.repository.files import read_json
@@ -37,16 +37,17 @@ class Yahpo:
         scenario = _scenario(folder)
         if scenario.task_name is None:
             return [folder.name]
-        entries = {entry["name"]: entry for entry in _hyperparameters(folder)}
-        return [str(task) for task in entries[scenario.task_name]["choices"]]
+        choices = _entry(folder, scenario.task_name).get("choices")
+        if not isinstance(choices, list):
+            raise DamagedBlackbox(str(folder / SPACE), f"an entry lacks 'choices', {scenario.task_name!r}")
+        return [str(task) for task in choices]
 
     def extent(self, folder: Path, task: str) -> Extent:
         """From the description; the network is not loaded."""
         del task
         scenario = _scenario(folder)
-        entries = {entry["name"]: entry for entry in _hyperparameters(folder)}
-        resource = entries[(scenario.fidelities or scenario.inputs)[0]]
-        whole = resource["type"] == "uniform_int"
+        resource = _entry(folder, (scenario.fidelities or scenario.inputs)[0])
+        whole = resource.get("type") == "uniform_int"
         levels = int(resource["upper"]) - int(resource["lower"]) + 1 if whole else STEPS
         return Extent(None, 1, levels, scenario.outputs, scenario.elapsed_attr)
 
@@ -69,6 +70,10 @@ class Yahpo:
             )
         except FileNotFoundError as error:
             raise DamagedBlackbox(str(folder), str(error).rstrip(".")) from None
+        except KeyError as error:
+            raise DamagedBlackbox(str(folder / SPACE), f"an entry lacks {error}") from None
+        except InvalidSpace as error:
+            raise DamagedBlackbox(str(folder / SPACE), str(error).rstrip(".")) from None
 
 
 def _hyperparameters(folder: Path) -> list[dict[str, Any]]:
@@ -76,6 +81,11 @@ def _hyperparameters(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(one, dict) and "name" in one for one in found):
         raise DamagedBlackbox(str(folder / SPACE), "it has no list of hyperparameters with names")
     return found
+
+
+def _entry(folder: Path, name: str) -> dict[str, Any]:
+    """The description of a name, which a recognised scenario has."""
+    return next(entry for entry in _hyperparameters(folder) if entry["name"] == name)
 
 
 def _scenario(folder: Path) -> Scenario:

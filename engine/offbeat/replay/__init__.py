@@ -1,0 +1,6 @@
+"""The past of an experiment: verified, looked at, taken up again from any event, decided upon by another scheduler."""
+
+from offbeat.replay.findings import Difference as Difference
+from offbeat.replay.findings import Verification as Verification
+from offbeat.replay.proposing import TOLERANCE as TOLERANCE
+from offbeat.replay.verification import verify as verify

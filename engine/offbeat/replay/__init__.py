@@ -2,5 +2,7 @@
 
 from offbeat.replay.findings import Difference as Difference
 from offbeat.replay.findings import Verification as Verification
+from offbeat.replay.moment import Moment as Moment
+from offbeat.replay.moment import replay as replay
 from offbeat.replay.proposing import TOLERANCE as TOLERANCE
 from offbeat.replay.verification import verify as verify

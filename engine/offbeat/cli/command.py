@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import demo, doctor, explain, export, look, plugins, replay, resume, run, sim, status, verify
+from offbeat.cli import demo, doctor, explain, export, fork, look, plugins, replay, resume, run, sim, status, verify
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, sim, resume, status, look, explain, replay, verify, export, plugins, doctor)
+_FAMILIES: Final = (demo, run, sim, resume, status, look, explain, replay, fork, verify, export, plugins, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

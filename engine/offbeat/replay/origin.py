@@ -19,7 +19,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         experiment: name of the source; folder: where it lay.
         event: number of the last event that both have.
-        digest: decision digest of the events up to it.
+        digest: decision digest of the events from 1 up to it; event 0, which says what the experiment is, differs.
         scheduler, seed: of the source, which decided until then.
         before: where the source itself came from.
     """

@@ -19,7 +19,10 @@ class Silent:
 
     def __init__(self, spec: ExperimentSpec) -> None:
         self.space = Space.from_json(spec.space)
-        self.objective = Objective(metrics=spec.metrics, resource_attr=spec.resource_attr, max_t=spec.max_t)
+        told = (spec.scheduler.options or {}).get("max_resource_attr")
+        self.objective = Objective(
+            metrics=spec.metrics, resource_attr=spec.resource_attr, max_resource_attr=told, max_t=spec.max_t
+        )
         self.seed = spec.seed
 
     def observe(self, event: Event, ledger: LedgerView) -> tuple[()]:

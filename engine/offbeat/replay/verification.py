@@ -93,7 +93,7 @@ def _check_origin(folder: ExperimentFolder, last: int, digest: str, report: Veri
     """The past that a fork shares with its source is the one that its specification names."""
     if report.events <= last:
         report.problem = f"a fork at event {last} has that event, and this journal ends before it"
-    elif decision_digest(one.event for one in islice(events_of(folder), last + 1)) != digest:
+    elif decision_digest(one.event for one in islice(events_of(folder), 1, last + 1)) != digest:
         report.problem = f"the events up to {last} are not those of the source: their digest is not {digest}"
 
 

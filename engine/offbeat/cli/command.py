@@ -10,13 +10,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import blackboxes, demo, doctor, explain, export, look, plugins, resume, run, sim, status
+from offbeat.cli import (
+    blackboxes,
+    demo,
+    doctor,
+    explain,
+    export,
+    fork,
+    look,
+    plugins,
+    replay,
+    resume,
+    run,
+    sim,
+    status,
+    verify,
+)
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, sim, resume, status, look, explain, export, blackboxes, plugins, doctor)
+_FAMILIES: Final = (
+    demo, run, sim, resume, status, look, explain, verify, replay, fork, export, blackboxes, plugins, doctor,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

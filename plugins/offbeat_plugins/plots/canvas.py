@@ -23,7 +23,7 @@ GREY: Final = "#8c8c8c"
 
 DASHES: Final = ("-", "--", ":", "-.")
 
-LARGEST: Final = 1e300
+LARGEST: Final = 1e200
 """Values beyond are drawn there: matplotlib's own arithmetic overflows a little further out."""
 
 Scale: TypeAlias = Literal["linear", "log", "symlog"]
@@ -134,10 +134,12 @@ def suit(ax: Any, which: Literal["x", "y"], values: Collection[float]) -> Scale:
     if not finite:
         return scale
     low, high = min(finite), max(finite)
+    # Matplotlib would work out limits of its own when the scale changes, and overflow where ours do not.
+    getattr(ax, f"set_autoscale{which}_on")(False)
     if scale == "log":
-        getattr(ax, f"set_{which}scale")("log")
         room = 0.04 * (math.log10(high) - math.log10(low))
-        limits(10 ** max(math.log10(low) - room, -307), 10 ** min(math.log10(high) + room, 307))
+        limits(10 ** max(math.log10(low) - room, -200), 10 ** (math.log10(high) + room))
+        getattr(ax, f"set_{which}scale")("log")
         log_ticks(axis, low, high)
     elif scale == "symlog":
         usual = statistics.median(abs(value) for value in finite if value)

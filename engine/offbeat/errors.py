@@ -47,6 +47,10 @@ class MissingExtra(OffbeatError, ImportError):
         return f"{self.feature} needs more packages: pip install 'offbeat[{self.extra}]'"
 
 
+class NothingToPlot(OffbeatError, ValueError):
+    """A plot was asked for that these experiments have nothing for (yet); the message says what it needs."""
+
+
 class MissingPackage(OffbeatError, ImportError):
     """Something that works inside another library was asked for, and that library is not installed."""
 

@@ -30,7 +30,7 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.plots",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
 
@@ -407,4 +407,22 @@ class Exporter(Protocol):
 
     def encode(self, table: Any) -> Iterator[bytes]:
         """The bytes of a file, piece by piece."""
+        ...
+
+
+class Plot(Protocol):
+    """Draws experiments. Entry-point group: `offbeat.plots`; the entry point is a function.
+
+    Attributes:
+        draws: "one" experiment in one picture, or "several"; `offbeat plot` offers those plots that have the attribute.
+    """
+
+    draws: Literal["one", "several"]
+
+    def __call__(self, experiments: Any, *, ax: Any = None) -> Any:
+        """The matplotlib figure: a new one, or that of the axes.
+
+        Takes experiments as `load_experiment` gives them or by name. Raises NothingToPlot where they have nothing of
+        the kind, MissingExtra.
+        """
         ...

@@ -18,6 +18,7 @@ from offbeat.cli import (
     export,
     fork,
     look,
+    plot,
     plugins,
     replay,
     resume,
@@ -32,7 +33,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 _FAMILIES: Final = (
-    demo, run, sim, resume, status, look, explain, verify, replay, fork, export, blackboxes, plugins, doctor,
+    demo, run, sim, resume, status, look, explain, plot, verify, replay, fork, export, blackboxes, plugins, doctor,
 )  # fmt: skip
 
 

@@ -58,8 +58,9 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
     """What happened to the trial, oldest first: {"at", "seq", "event", "text"}, and "rung" where rivals were compared."""
     from offbeat.events import ProposalRequested, Suggested, TrialResult, wire_name
     from offbeat.journal import read_journal
+    from offbeat.results.rungs import scheduler_state
 
-    state = _state(experiment)
+    state = scheduler_state(experiment)
     knew = 0
     level = 0
     for recorded in read_journal(experiment.folder):
@@ -79,19 +80,6 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
             step["rung"] = rung
             level = rung["level"]
         yield step
-
-
-def _state(experiment: Experiment) -> State | None:
-    """The engine's state, to be folded again; None where the journal cannot build the scheduler."""
-    from offbeat.describe import build
-    from offbeat.errors import OffbeatError
-    from offbeat.state import State
-
-    try:
-        scheduler = build(experiment.spec.scheduler)
-    except OffbeatError:
-        return None
-    return State(experiment.spec, scheduler, None) if hasattr(scheduler, "rung_table") else None
 
 
 def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:

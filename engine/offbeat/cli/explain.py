@@ -58,7 +58,7 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
     from offbeat.journal import read_journal
 
     state = _state(experiment)
-    knew = 0
+    knew: int | None = None
     level = 0
     for recorded in read_journal(experiment.folder):
         if recorded.seq >= experiment.events:
@@ -92,7 +92,7 @@ def _state(experiment: Experiment) -> State | None:
     return State(experiment.spec, scheduler, None) if hasattr(scheduler, "rung_table") else None
 
 
-def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:
+def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
     """The event in words, empty if it is not about the trial or says nothing new."""
     from offbeat import events as ev
 
@@ -106,7 +106,7 @@ def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:
     match event:
         case ev.Suggested(kind="start"):
             copied = f", from the checkpoint of trial {event.donor}" if event.donor is not None else ""
-            known = f"; {knew} events were known then"
+            known = f"; {knew} events were known then" if knew is not None else ""
             tags = "".join(f", {name} {shown(value)}" for name, value in event.tags.items())
             return f"suggested by {experiment.spec.scheduler.name}{copied}{tags}{_because(event.why)}{known}"
         case ev.Suggested():

@@ -12,12 +12,14 @@ from offbeat.faces import face
 
 if TYPE_CHECKING:
     from offbeat.protocols import Blackbox
+    from offbeat_plugins.blackboxes.fitted import FittedBlackbox
     from offbeat_plugins.blackboxes.function import FunctionBlackbox
     from offbeat_plugins.blackboxes.onnx import OnnxBlackbox
     from offbeat_plugins.blackboxes.renamed import RenamedBlackbox
     from offbeat_plugins.blackboxes.tabular import TabularBlackbox
 
 PLUGINS: Final = {
+    "FittedBlackbox": "fitted",
     "FunctionBlackbox": "function",
     "OnnxBlackbox": "onnx",
     "RenamedBlackbox": "renamed",
@@ -25,7 +27,15 @@ PLUGINS: Final = {
 }
 """Class -> name of its entry point in `offbeat.blackbox_types`."""
 
-__all__ = ["PLUGINS", "FunctionBlackbox", "OnnxBlackbox", "RenamedBlackbox", "TabularBlackbox", "load_blackbox"]
+__all__ = [
+    "PLUGINS",
+    "FittedBlackbox",
+    "FunctionBlackbox",
+    "OnnxBlackbox",
+    "RenamedBlackbox",
+    "TabularBlackbox",
+    "load_blackbox",
+]
 
 
 def load_blackbox(name: str, dataset: str | None = None) -> Blackbox:

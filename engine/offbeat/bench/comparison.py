@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,7 +110,9 @@ class Group:
     def title(self) -> str:
         """The name, and the benchmarks where they are others."""
         names = self.values.benchmarks
-        return self.name if names == [self.name] else f"{self.name} ({', '.join(names)})"
+        if names == [self.name]:
+            return self.name
+        return f"{self.name} ({', '.join(names) if len(names) <= 3 else f'{len(names)} benchmarks'})"
 
     @property
     def scale(self) -> str:
@@ -124,66 +127,79 @@ class Group:
     @cached_property
     def scores(self) -> list[Score]:
         """By checkpoint, methods in their order."""
+        return [score for checkpoint in CHECKPOINTS for score in self._scores(checkpoint)]
+
+    def _scores(self, checkpoint: float) -> Iterator[Score]:
         import numpy as np
 
-        found = []
-        for checkpoint in CHECKPOINTS:
-            at = self.at(checkpoint)
-            counts = st.draws(at.shape[-1])
-            boots, means = st.resampled(at, counts), st.mean_over_tasks(at)
-            rank, rank_boots = st.ranks(at, counts)
-            mine = [i for i, method in enumerate(self.values.methods) if method not in self.recorded]
-            leads = _leads(boots[mine])
-            for i, method in enumerate(self.values.methods):
-                n = int(np.isfinite(at[i]).sum(-1).min())
-                low, high = st.interval(boots[i], n)
-                rank_low, rank_high = st.interval(rank_boots[i], n)
-                tasks = [float(_mean(one[np.isfinite(one)])) for one in at[i]]
-                found.append(
-                    Score(
-                        method=method, recorded=method in self.recorded, checkpoint=checkpoint, mean=float(means[i]),
-                        low=float(low), high=float(high), tasks=dict(zip(self.values.benchmarks, tasks, strict=True)),
-                        seeds=n, rank=float(rank[i]), rank_low=float(rank_low), rank_high=float(rank_high),
-                        leads=float(leads[mine.index(i)]) if i in mine else None, cpu=self._cpu[method],
-                    )
-                )  # fmt: skip
-        return found
+        at = self.at(checkpoint)
+        rank, rank_low, rank_high = self.ranks(at)
+        leads = _leads(at[[i for i, method in enumerate(self.values.methods) if method not in self.recorded]])
+        led = dict(zip(self.own, leads, strict=True))
+        for i, method in enumerate(self.values.methods):
+            own = at[i][:, np.isfinite(at[i]).any(0)]
+            n = int(np.isfinite(at[i]).sum(-1).min())
+            mean = low = high = np.nan
+            if n:
+                mean = float(st.mean_over_tasks(own))
+                low, high = map(float, st.interval(st.resampled(own, st.draws(own.shape[1])), n))
+            tasks = [_mean(one[np.isfinite(one)]) for one in at[i]]
+            yield Score(
+                method=method, recorded=method in self.recorded, checkpoint=checkpoint, mean=mean, low=low, high=high,
+                tasks=dict(zip(self.values.benchmarks, tasks, strict=True)), seeds=n, rank=float(rank[i]),
+                rank_low=float(rank_low[i]), rank_high=float(rank_high[i]), leads=led.get(method), cpu=self._cpu[method],
+            )  # fmt: skip
+
+    def ranks(self, at: NDArray[Any], resamples: int = st.RESAMPLES) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Mean rank and both ends of its interval for values as `at` gives them; NaN for methods without some of them."""
+        import numpy as np
+
+        found = np.full((3, len(at)), np.nan)
+        there = np.flatnonzero(np.isfinite(at).any(-1).all(-1))
+        if len(there):
+            mean, boots = st.ranks(at[there], st.draws(at.shape[-1], resamples))
+            n = int(np.isfinite(at[there]).sum(-1).min())
+            found[0, there], (found[1, there], found[2, there]) = mean, st.interval(boots, n)
+        return found[0], found[1], found[2]
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Every ordered pair at every checkpoint; p-values are adjusted over the unordered ones."""
+        return [pair for checkpoint in CHECKPOINTS for pair in self._pairs(checkpoint)]
+
+    def _pairs(self, checkpoint: float) -> Iterator[Pair]:
         import numpy as np
 
-        found = []
-        for checkpoint in CHECKPOINTS:
-            at = self.at(checkpoint)
-            counts = st.draws(at.shape[-1])
-            ordered = [(i, j) for i in range(len(at)) for j in range(len(at)) if i != j]
-            tested = {(i, j): st.difference(at[i], at[j], counts) for i, j in ordered}
-            once = [(i, j) for i, j in ordered if i < j]
-            adjusted = dict(zip(once, st.holm(np.array([tested[pair].p for pair in once])), strict=True))
-            for i, j in ordered:
-                one, p_holm = tested[i, j], float(adjusted[min(i, j), max(i, j)])
-                found.append(
-                    Pair(
-                        first=self.values.methods[i], second=self.values.methods[j], checkpoint=checkpoint,
-                        difference=one.mean, low=one.low, high=one.high, upper=one.upper,
-                        non_inferior=one.seeds >= st.MIN_SEEDS and one.upper <= self.margin,
-                        p=one.p if isfinite(one.p) else None, p_holm=p_holm if isfinite(p_holm) else None,
-                        seeds=one.seeds, losses=[self.values.benchmarks[task] for task in one.losses],
-                    )
-                )  # fmt: skip
-        return found
+        at, methods = self.at(checkpoint), self.values.methods
+        tested = {(i, j): st.difference(at[i], at[j]) for i, j in combinations(range(len(at)), 2)}
+        adjusted = st.holm(np.array([one.p for one in tested.values()]))
+        for ((i, j), one), p_holm in zip(tested.items(), adjusted.tolist(), strict=True):
+            yield self._pair(methods[i], methods[j], checkpoint, one, p_holm)
+            yield self._pair(methods[j], methods[i], checkpoint, one.reversed(), p_holm)
+
+    def _pair(self, first: str, second: str, checkpoint: float, found: st.Difference, p_holm: float) -> Pair:
+        return Pair(
+            first=first, second=second, checkpoint=checkpoint, difference=found.mean, low=found.low, high=found.high,
+            upper=found.upper, non_inferior=found.seeds >= st.MIN_SEEDS and found.upper <= self.margin,
+            p=found.p if isfinite(found.p) else None, p_holm=p_holm if isfinite(p_holm) else None,
+            seeds=found.seeds, losses=[self.values.benchmarks[task] for task in found.losses],
+        )  # fmt: skip
 
     def score(self, method: str, checkpoint: float) -> Score:
         """One method's."""
-        return next(one for one in self.scores if one.method == method and one.checkpoint == checkpoint)
+        return self._scored[method, checkpoint]
 
     def pair(self, first: str, second: str, checkpoint: float) -> Pair:
         """One method against another."""
-        return next(
-            one for one in self.pairs if one.first == first and one.second == second and one.checkpoint == checkpoint
-        )
+        return self._paired[first, second, checkpoint]
+
+    @cached_property
+    def _scored(self) -> dict[tuple[str, float], Score]:
+        return {(one.method, one.checkpoint): one for one in self.scores}
+
+    @cached_property
+    def _paired(self) -> dict[tuple[str, str, float], Pair]:
+        return {(one.first, one.second, one.checkpoint): one for one in self.pairs}
 
 
 class Comparison:
@@ -246,14 +262,17 @@ def _family(benchmark: Benchmark) -> str:
     return benchmark.name
 
 
-def _leads(boots: NDArray[Any]) -> NDArray[Any]:
-    """Share of the resamples in which each method has the lowest mean; ties are shared."""
+def _leads(at: NDArray[Any]) -> list[float]:
+    """Share of the resamples in which each method has the lowest mean, over the seeds that all have; ties are shared."""
     import numpy as np
 
-    if not len(boots):
-        return np.zeros(0)
-    least = boots <= np.nanmin(boots, axis=0) + st.TIE
-    return np.asarray((least / least.sum(0)).mean(1))
+    common = np.isfinite(at).all((0, 1))
+    if not len(at) or not common.any():
+        return [float("nan")] * len(at)
+    boots = st.resampled(at[..., common], st.draws(int(common.sum())))
+    least = boots <= boots.min(0) + st.TIE
+    found: list[float] = (least / least.sum(0)).mean(1).tolist()
+    return found
 
 
 def _median(found: list[float]) -> float:

@@ -119,8 +119,11 @@ def _tables(group: Group) -> Iterator[Block]:
         rows = [[method, *(_short(value) for value in ends[method].tasks.values())] for method in order]
         yield Grid(["method", *group.values.benchmarks], rows)
     yield from _pairs(group, order)
+    own = [method for method in group.left_out if method not in group.recorded]
+    others = len(group.left_out) - len(own)
     if group.left_out:
-        yield Text(f"Left out, since they lack runs on some of these benchmarks: {', '.join(group.left_out)}.")
+        named = [*own, *([_count(others, "recorded method")] if others else [])]
+        yield Text(f"Left out, since they lack runs on some of these benchmarks: {', '.join(named)}.")
 
 
 def _pairs(group: Group, order: Sequence[str]) -> Iterator[Block]:
@@ -148,10 +151,18 @@ def _gaps(comparison: Comparison) -> Iterator[Block]:
     if not comparison.failures and not comparison.unsuitable:
         return
     yield Heading(2, "What did not run")
-    for (method, benchmark), why in comparison.unsuitable.items():
-        yield Text(f"{method} cannot work on {benchmark}: {why}", item=True)
+    for (method, why), names in unsuitable(comparison).items():
+        yield Text(f"{method} cannot work on {', '.join(names)}: {why}", item=True)
     for method, benchmark, seed, error in comparison.failures:
         yield Text(f"{method} on {benchmark} with seed {seed} failed: {error}", item=True)
+
+
+def unsuitable(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
+    """(Method, why it cannot work) -> on which benchmarks."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (method, benchmark), why in comparison.unsuitable.items():
+        found.setdefault((method, why), []).append(benchmark)
+    return found
 
 
 def _method() -> Iterator[Block]:

@@ -73,7 +73,8 @@ def compared(run: Run, benchmark: Benchmark, best: float) -> NDArray[Any]:
     import numpy as np
 
     errors = np.array(judged(run, benchmark), float)
-    regret = np.minimum((errors - best) / (float(benchmark.median or 0.0) - best), 1.0)
+    # To twelve digits: means over the same replicates differ in the last one by the order of summing.
+    regret = np.clip(np.round((errors - best) / (float(benchmark.median or 0.0) - best), 12), 0.0, 1.0)
     regret = np.where(np.isnan(regret), 1.0, regret)
     if benchmark.log10:
         regret = np.log10(np.maximum(regret, FLOOR))

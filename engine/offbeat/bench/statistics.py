@@ -12,6 +12,7 @@ Arrays have the axes (..., task, seed); NaN is a run that there is not. All func
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,26 +34,38 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: below 0 the first is better; low, high: its 95 % interval.
-        upper: 95 % bound from one side.
+        lower, upper: 95 % bounds, each from one side.
         p: two-sided, not adjusted; NaN with fewer than `MIN_SEEDS` seeds.
-        seeds: in common (the fewest of a task); losses: places of the tasks on which the first is worse on average.
+        seeds: in common (the fewest of a task).
+        losses, wins: places of the tasks on which the first is worse, or better, on average.
     """
 
     mean: float
     low: float
     high: float
+    lower: float
     upper: float
     p: float
     seeds: int
     losses: tuple[int, ...]
+    wins: tuple[int, ...]
+
+    def reversed(self) -> Difference:
+        """The second minus the first."""
+        return Difference(
+            -self.mean, -self.high, -self.low, -self.upper, -self.lower, self.p, self.seeds, self.wins, self.losses
+        )
 
 
+@cache
 def draws(n: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[Any]:
     """How often each of n seeds is drawn in each resample, (resample, seed)."""
     import numpy as np
 
     generator = np.random.Generator(np.random.Philox(key=[seed, n]))
-    return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    counts = generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    counts.setflags(write=False)
+    return counts
 
 
 def mean_over_tasks(values: NDArray[Any]) -> NDArray[Any]:
@@ -84,13 +97,9 @@ def interval(boots: NDArray[Any], n: int, level: float = LEVEL) -> tuple[NDArray
     return low, high
 
 
-def upper_bound(boots: NDArray[Any], n: int, level: float = LEVEL) -> NDArray[Any]:
-    """The bound that the mean is below with this confidence, along the last axis; NaN with fewer than two seeds."""
-    import numpy as np
-
-    if n < 2:
-        return np.full(boots.shape[:-1], np.nan)
-    return np.asarray(np.nanquantile(boots, 1 - _tail(1 - level, n), axis=-1))
+def bounds(boots: NDArray[Any], n: int, level: float = LEVEL) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What the mean is above with this confidence, and what it is below, each from one side; NaN with fewer than two seeds."""
+    return interval(boots, n, 2 * level - 1)
 
 
 def p_values(mean: NDArray[Any], boots: NDArray[Any], n: int) -> NDArray[Any]:
@@ -114,29 +123,24 @@ def _tail(tail: float, n: int) -> float:
     return float(ndtr(stdtrit(n - 1, tail) * (n / (n - 1)) ** 0.5)) if n > 1 else tail
 
 
-def difference(first: NDArray[Any], second: NDArray[Any], counts: NDArray[Any] | None = None) -> Difference:
-    """Paired difference of two methods, each (task, seed), over the seeds that both have on a task.
-
-    Args:
-        first: values of one method.
-        second: of the other, the same tasks and seeds.
-        counts: as `draws`, over all seeds of the arrays; by default over those in common.
-    """
+def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
+    """Paired difference of two methods, each (task, seed), over the seeds that both have on a task."""
     import numpy as np
 
     between = first - second
-    used = np.isfinite(between).any(0)
-    between = between[:, used]
+    between = between[:, np.isfinite(between).any(0)]
     n = int(np.isfinite(between).sum(1).min()) if between.size else 0
+    nan = float("nan")
     if n < 1:
-        nan = float("nan")
-        return Difference(nan, nan, nan, nan, nan, 0, ())
-    boots = resampled(between, draws(between.shape[1]) if counts is None else counts[:, used])
+        return Difference(nan, nan, nan, nan, nan, nan, 0, (), ())
+    boots = resampled(between, draws(between.shape[1]))
+    mean = mean_over_tasks(between)
     low, high = interval(boots, n)
-    mean = float(mean_over_tasks(between))
-    p = float(p_values(np.array(mean), boots, n)) if n >= MIN_SEEDS else float("nan")
-    losses = tuple(int(task) for task in np.flatnonzero(np.nanmean(between, axis=1) > TIE))
-    return Difference(mean, float(low), float(high), float(upper_bound(boots, n)), p, n, losses)
+    lower, upper = bounds(boots, n)
+    p = float(p_values(mean, boots, n)) if n >= MIN_SEEDS else nan
+    tasks = np.nanmean(between, axis=1)
+    losses, wins = (tuple(map(int, np.flatnonzero(one))) for one in (tasks > TIE, tasks < -TIE))
+    return Difference(float(mean), float(low), float(high), float(lower), float(upper), p, n, losses, wins)
 
 
 def holm(p_values: NDArray[Any]) -> NDArray[Any]:

@@ -44,7 +44,9 @@ def write(comparison: Comparison, folder: Path) -> tuple[list[Path], str]:
     for name in TABLES:
         if name == "failures" and not comparison.failures:
             continue
-        files += [save(comparison.table(name), folder / f"{name}.{form}") for form in ("csv", "jsonl")]
+        # The curves are hundred times as many rows as the runs: once is enough.
+        forms = ("csv",) if name == "curves" else ("csv", "jsonl")
+        files += [save(comparison.table(name), folder / f"{name}.{form}") for form in forms]
     drawn, why = pictures(comparison)
     for name, image in drawn.items():
         files.append(_written(folder / f"{name}.svg", image))

@@ -136,6 +136,7 @@ def _progress() -> tuple[Callable[[int, int, int], None] | None, Callable[[], No
 def _show(comparison: Comparison, folder: Path) -> None:
     from offbeat.bench.advice import advice
     from offbeat.bench.comparison import CHECKPOINTS
+    from offbeat.bench.page import unsuitable
 
     for group in comparison.groups:
         print(f"{group.title}: {group.scale}, mean and 95 % interval")
@@ -149,8 +150,8 @@ def _show(comparison: Comparison, folder: Path) -> None:
         for sentence in advice(group):
             print(f"  {sentence.replace('**', '')}")
         print()
-    for (method, benchmark), why in comparison.unsuitable.items():
-        print(f"{method} was not run on {benchmark}: {why}")
+    for (method, why), names in unsuitable(comparison).items():
+        print(f"{method} was not run on {', '.join(names)}: {why}")
     print(f"Tables, pictures and page: {folder / 'comparison.html'}")
 
 

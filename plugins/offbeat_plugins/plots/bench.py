@@ -22,7 +22,7 @@ GREY: Final = "#8c8c8c"
 RECORDED: Final = 6
 """Recorded methods that are drawn: those that end best; the tables have all of them."""
 
-RESAMPLES: Final = 1000
+RESAMPLES: Final = 500
 
 Values = tuple[Any, Any, Any]
 """Mean, lower and upper end over the places, of one method."""
@@ -96,13 +96,12 @@ def _panel(axes: Any, group: Group, values: dict[str, Values], looks: dict[str, 
 def _regrets(group: Group) -> dict[str, Values]:
     import numpy as np
 
-    array = group.values.array
-    counts = st.draws(array.shape[2], RESAMPLES)
     found = {}
     for i, method in enumerate(group.values.methods):
-        by_place = np.moveaxis(array[i], -1, 0)
-        n = int(np.isfinite(by_place[-1]).sum(-1).min())
-        low, high = st.interval(st.resampled(by_place, counts), n)
+        by_place = np.moveaxis(group.values.array[i], -1, 0)
+        by_place = by_place[..., np.isfinite(by_place).any((0, 1))]
+        n = by_place.shape[-1]
+        low, high = st.interval(st.resampled(by_place, st.draws(n, RESAMPLES)), n)
         found[method] = (st.mean_over_tasks(by_place), low, high)
     return found
 
@@ -110,14 +109,6 @@ def _regrets(group: Group) -> dict[str, Values]:
 def _ranks(group: Group) -> dict[str, Values]:
     import numpy as np
 
-    array = group.values.array
-    counts = st.draws(array.shape[2], RESAMPLES // 4)
-    means, lows, highs = [], [], []
-    for place in range(POINTS):
-        mean, boots = st.ranks(array[..., place], counts)
-        low, high = st.interval(boots, array.shape[2])
-        means.append(mean)
-        lows.append(low)
-        highs.append(high)
-    columns = [np.array(one).T for one in (means, lows, highs)]
-    return {method: (columns[0][i], columns[1][i], columns[2][i]) for i, method in enumerate(group.values.methods)}
+    places = [group.ranks(group.values.array[..., place], RESAMPLES) for place in range(POINTS)]
+    mean, low, high = np.moveaxis(np.array(places), 0, -1)
+    return {method: (mean[i], low[i], high[i]) for i, method in enumerate(group.values.methods)}

@@ -31,7 +31,7 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.importers",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.importers", "offbeat.plots",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import demo, doctor, explain, export, import_, look, plugins, resume, run, sim, status
+from offbeat.cli import bench, demo, doctor, explain, export, import_, look, plugins, resume, run, sim, status
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, sim, resume, status, look, explain, export, import_, plugins, doctor)
+_FAMILIES: Final = (demo, run, sim, bench, resume, status, look, explain, export, import_, plugins, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from offbeat.protocols import Blackbox
+    from offbeat_plugins.blackboxes.fitted import FittedBlackbox
     from offbeat_plugins.blackboxes.function import FunctionBlackbox
     from offbeat_plugins.blackboxes.onnx import OnnxBlackbox
     from offbeat_plugins.blackboxes.renamed import RenamedBlackbox
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PLUGINS: Final = {
     "BlackboxRepository": "repository",
+    "FittedBlackbox": "fitted",
     "FunctionBlackbox": "function",
     "OnnxBlackbox": "onnx",
     "RenamedBlackbox": "renamed",
@@ -37,6 +39,7 @@ PLUGINS: Final = {
 __all__ = [
     "PLUGINS",
     "BlackboxRepository",
+    "FittedBlackbox",
     "FunctionBlackbox",
     "OnnxBlackbox",
     "RenamedBlackbox",

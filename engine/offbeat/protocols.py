@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from offbeat.home import ExperimentFolder
+    from offbeat.importing import Foreign, Wanted
     from offbeat.space import Space
 
 API_VERSION: Final = 1
@@ -31,6 +32,7 @@ API_VERSION: Final = 1
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
     "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.plots",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.importers", "offbeat.plots",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
 
@@ -425,4 +427,9 @@ class Plot(Protocol):
         Takes experiments as `load_experiment` gives them or by name. Raises NothingToPlot where they have nothing of
         the kind, MissingExtra.
         """
+class Importer(Protocol):
+    """Reads results of another tool. Entry-point group: `offbeat.importers`. Built without arguments.
+    Never unpickles, changes nothing in the source, and needs the tool itself only where its files have no stable form.
+    def read(self, source: str, wanted: Wanted) -> Foreign:
+        """The experiment; raises InvalidArgument that says what is missing, wrong, or which names there are."""
         ...

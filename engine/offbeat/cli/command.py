@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from offbeat.cli import (
+    bench,
     blackboxes,
     demo,
     doctor,
     explain,
     export,
     fork,
+    import_,
     look,
     plot,
     plugins,
@@ -33,7 +35,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 _FAMILIES: Final = (
-    demo, run, sim, resume, status, look, explain, plot, verify, replay, fork, export, blackboxes, plugins, doctor,
+    demo, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes, plugins, doctor,
 )  # fmt: skip
 
 

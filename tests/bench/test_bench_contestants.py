@@ -50,6 +50,11 @@ def test_typed(text: str, found: list[tuple[str, str, dict[str, Any]]]) -> None:
         ("randm", UnknownPlugin, "Did you mean 'random'"),
         ("asha,asha", InvalidArgument, "twice"),
         ("asha:brackets", OffbeatError, "brackets"),
+        (
+            "asha:brackets=2,grace_perod=3",
+            InvalidArgument,
+            "asha has no argument 'grace_perod'. Did you mean 'grace_period'",
+        ),
         (" , ", InvalidArgument, "No scheduler"),
     ],
 )

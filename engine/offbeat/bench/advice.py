@@ -55,14 +55,14 @@ def _at(group: Group, checkpoint: float) -> str:
     if not others:
         text += f"**{first.method}** is the only own method ({_interval(first)})."
     elif not open_:
-        text += f"use **{first.method}** ({_interval(first)}); all others are worse, by {_range(pairs, worse)}."
+        text += f"use **{first.method}** ({_interval(first)}). All others are worse: {_worse(pairs, worse)}."
     else:
         text += (
             f"**{first.method}** has the lowest mean ({_interval(first)}; it leads in {first.leads or 0:.0%} of the "
             f"resamples), but {_listed(open_)} {'is' if len(open_) == 1 else 'are'} not shown to be worse"
         )
         text += f"; {_listed(as_good)} within {group.margin:g} of it for certain" if as_good else ""
-        text += f". Worse: {_listed(worse)}, by {_range(pairs, worse)}." if worse else "."
+        text += f". Worse: {_worse(pairs, worse)}." if worse else "."
     return text + _recorded(group, first, checkpoint)
 
 
@@ -79,15 +79,17 @@ def _recorded(group: Group, first: Score, checkpoint: float) -> str:
     few = len(methods) - len(tested)
     text = f" Of {len(tested)} recorded methods {len(worse)} are worse than it, {untold} not told apart from it"
     text += f", {len(better)} better: {_listed(better)}." if better else ", none is better."
-    return text + (f" {few} more have too few seeds." if few else "")
+    return text + (f" {few} more with too few seeds." if few else "")
 
 
 def _interval(score: Score) -> str:
     return f"{score.mean:.3f}, 95 % {score.low:.3f} to {score.high:.3f}, {score.seeds} seeds"
 
 
-def _range(pairs: dict[str, Pair], methods: Sequence[str]) -> str:
-    return ", ".join(f"{pairs[one].difference:.3f} ({pairs[one].low:.3f} to {pairs[one].high:.3f})" for one in methods)
+def _worse(pairs: dict[str, Pair], methods: Sequence[str]) -> str:
+    return ", ".join(
+        f"{one} by {pairs[one].difference:.3f} ({pairs[one].low:.3f} to {pairs[one].high:.3f})" for one in methods
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -31,7 +31,6 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.plots",
     "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.importers", "offbeat.plots",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
@@ -427,9 +426,15 @@ class Plot(Protocol):
         Takes experiments as `load_experiment` gives them or by name. Raises NothingToPlot where they have nothing of
         the kind, MissingExtra.
         """
+        ...
+
+
 class Importer(Protocol):
     """Reads results of another tool. Entry-point group: `offbeat.importers`. Built without arguments.
+
     Never unpickles, changes nothing in the source, and needs the tool itself only where its files have no stable form.
+    """
+
     def read(self, source: str, wanted: Wanted) -> Foreign:
         """The experiment; raises InvalidArgument that says what is missing, wrong, or which names there are."""
         ...

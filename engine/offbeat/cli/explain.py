@@ -61,8 +61,6 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
     from offbeat.results.rungs import scheduler_state
 
     state = scheduler_state(experiment)
-    knew = 0
-    state = _state(experiment)
     knew: int | None = None
     level = 0
     for recorded in read_journal(experiment.folder):
@@ -84,20 +82,6 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
         yield step
 
 
-def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:
-def _state(experiment: Experiment) -> State | None:
-    """The engine's state, to be folded again; None where the journal cannot build the scheduler."""
-    from offbeat.describe import build
-    from offbeat.errors import OffbeatError
-    from offbeat.state import State
-
-    try:
-        scheduler = build(experiment.spec.scheduler)
-    except OffbeatError:
-        return None
-    return State(experiment.spec, scheduler, None) if hasattr(scheduler, "rung_table") else None
-
-
 def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
     """The event in words, empty if it is not about the trial or says nothing new."""
     from offbeat import events as ev
@@ -108,41 +92,6 @@ def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -
             for other, what, why in event.others:
                 if other == number:
                     return f"{DONE[what]} on a report of trial {event.trial}{because(why)}"
-    if isinstance(event, ev.TrialResult) and event.trial != number:
-        for other, what, why in event.others:
-            if other == number:
-                return f"{_DONE[what]} on a report of trial {event.trial}{_because(why)}"
-        return ""
-    if getattr(event, "trial", None) != number:
-        return ""
-    match event:
-        case ev.Suggested(kind="start"):
-            copied = f", from the checkpoint of trial {event.donor}" if event.donor is not None else ""
-            known = f"; {knew} events were known then" if knew is not None else ""
-            tags = "".join(f", {name} {shown(value)}" for name, value in event.tags.items())
-            return f"suggested by {experiment.spec.scheduler.name}{copied}{tags}{_because(event.why)}{known}"
-        case ev.Suggested():
-            until = f" up to {event.until}" if event.until is not None else ""
-            return f"chosen to go on{until}{_because(event.why)}"
-        case ev.TrialResult():
-            return _result(event, experiment)
-        case ev.TrialStarted():
-            return f"attempt {event.attempt} started on worker {event.slot}"
-        case ev.TrialResumed():
-            return f"resumed as attempt {event.attempt} on worker {event.slot}"
-        case ev.TrialStopped():
-            return "ended" if event.by == "scheduler" else f"ended by the {event.by}{_because(event.why)}"
-        case ev.TrialFailed():
-            return f"failed: {event.reason}{', to be started again' if event.retry else ''}"
-        case ev.TrialLost():
-            return f"lost: {event.reason}"
-        case ev.TrialPaused():
-            return "paused"
-        case ev.TrialFinished():
-            return "ran to its end"
-        case ev.ReportRejected():
-            return f"{event.count} report{'s' if event.count > 1 else ''} not usable: {event.reason}"
-        case _:
             return ""
         if event.verdict in ("late", "repeat") or (event.verdict == "continue" and not event.why):
             return ""

@@ -54,6 +54,9 @@ class ComponentDescription(msgspec.Struct, frozen=True, omit_defaults=True):
 ASK_TELL: Final = "ask-tell"
 """Stands for the backend in experiments whose trials are executed by whoever asks for them."""
 
+IMPORTED: Final = "imported"
+"""Stands for scheduler and backend of an experiment of another tool, described by that tool's name and version."""
+
 ANY_NUMBER: Final = 2**31 - 1
 """Workers of an experiment that limits them to no number."""
 

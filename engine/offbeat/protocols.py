@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from offbeat.home import ExperimentFolder
+    from offbeat.importing import Foreign, Wanted
     from offbeat.space import Space
 
 API_VERSION: Final = 1
@@ -30,7 +31,7 @@ API_VERSION: Final = 1
 
 GROUPS: Final = (
     "offbeat.schedulers", "offbeat.searchers", "offbeat.backends", "offbeat.reporters", "offbeat.stoppers",
-    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters",
+    "offbeat.blackboxes", "offbeat.blackbox_types", "offbeat.exporters", "offbeat.importers", "offbeat.plots",
 )  # fmt: skip
 """Groups of plugins that the engine loads by name."""
 
@@ -408,4 +409,33 @@ class Exporter(Protocol):
 
     def encode(self, table: Any) -> Iterator[bytes]:
         """The bytes of a file, piece by piece."""
+        ...
+
+
+class Plot(Protocol):
+    """Draws experiments. Entry-point group: `offbeat.plots`; the entry point is a function.
+
+    Attributes:
+        draws: "one" experiment in one picture, or "several"; `offbeat plot` offers those plots that have the attribute.
+    """
+
+    draws: Literal["one", "several"]
+
+    def __call__(self, experiments: Any, *, ax: Any = None) -> Any:
+        """The matplotlib figure: a new one, or that of the axes.
+
+        Takes experiments as `load_experiment` gives them or by name. Raises NothingToPlot where they have nothing of
+        the kind, MissingExtra.
+        """
+        ...
+
+
+class Importer(Protocol):
+    """Reads results of another tool. Entry-point group: `offbeat.importers`. Built without arguments.
+
+    Never unpickles, changes nothing in the source, and needs the tool itself only where its files have no stable form.
+    """
+
+    def read(self, source: str, wanted: Wanted) -> Foreign:
+        """The experiment; raises InvalidArgument that says what is missing, wrong, or which names there are."""
         ...

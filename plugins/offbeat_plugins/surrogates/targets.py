@@ -52,21 +52,23 @@ def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
     """
     if how not in TRANSFORMS:
         raise ValueError(f"transform={how!r} is not valid; give one of {', '.join(TRANSFORMS)}.")
-    y, _, _scale = standardised(y)
-    if len(y) < 3 or not y.any():
-        return y
-    middle = float(np.median(y))
-    spread = 1.4826 * float(np.median(np.abs(y - middle)))
+    standard = standardised(y)[0]
+    if len(y) < 3 or how == "standardise" or not standard.any():
+        return standard
+    # Relative to the median: beside an outlier all others may differ in the last digits of their deviations only.
+    off = y / np.abs(y).max()
+    off = off - np.median(off)
+    spread = 1.4826 * float(np.median(np.abs(off)))
     if how == "winsorise":
-        y = np.clip(y, middle - 5 * spread, middle + 5 * spread) if spread > 0.0 else y
+        off = np.clip(off, -5 * spread, 5 * spread) if spread > 0.0 else off
     elif how == "power":
-        # Around the median, in robust deviations: measured against one huge value all others would be equal.
-        y = _yeo_johnson((y - middle) / spread if spread > 0.0 else y)
+        # In robust deviations: measured against one huge value all others would be equal.
+        off = _yeo_johnson(off / spread if spread > 0.0 else standard)
     elif how == "rank":
-        y = _normal_scores(_mid_ranks(y))
+        off = _normal_scores(_mid_ranks(y))
     elif how == "half-rank":
-        y = _half_ranked(y, middle)
-    return standardised(y)[0]
+        off = _half_ranked(off)
+    return standardised(off)[0]
 
 
 def _mid_ranks(y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,15 +86,15 @@ def _normal_scores(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores
 
 
-def _half_ranked(y: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
-    """Relative to the median: next to an outlier the lower half may differ in the last digits only."""
-    out = y - middle
+def _half_ranked(off: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`off`: differences from the median."""
+    out = off.copy()
     above = out > 0.0
     spread = float(np.sqrt(np.mean(out[~above] ** 2)))
     if spread == 0.0:
         # At least half of the values are equal and lowest: nothing below gives a scale, so all ranks are used.
-        return _normal_scores(_mid_ranks(y))
-    out[above] = spread * _normal_scores(_mid_ranks(y)[above])
+        return _normal_scores(_mid_ranks(off))
+    out[above] = spread * _normal_scores(_mid_ranks(off)[above])
     return out
 
 

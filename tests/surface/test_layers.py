@@ -25,12 +25,6 @@ THIN_FACES = {
 }
 """Name plugins for type checkers, and load them by entry point."""
 
-MODELS = ("offbeat_plugins.surrogates.", "offbeat_plugins.acquisition.")
-"""Plain functions of arrays that any plugin may use."""
-
-SHARED = (*MODELS, "offbeat_plugins.modelling.")
-"""What any plugin may use: the models, and where they are computed."""
-
 HEAVY = {
     "jax",
     "jaxlib",
@@ -102,8 +96,15 @@ def test_engine_knows_no_plugin(path: Path) -> None:
     assert not found & (HEAVY | {"rich"})
 
 
+LIBRARIES = {"surrogates": set(), "acquisition": {"surrogates"}}
+"""Folders of pure functions on arrays that any plugin may call, and which of each other they know themselves."""
+
+SHARED = (*LIBRARIES, "modelling")
+"""What plugins of any family may use: these, and the place where they are computed."""
+
+
 def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:
-    """Of another family only what is offered as a plugin, never the modules behind it; and the models of all of them."""
+    """Of another family only what is offered as a plugin, never the modules behind it; and the libraries."""
     offered = {
         entry.value.partition(":")[0] for group in GROUPS for entry in entry_points(group=group) if is_ours(entry)
     }
@@ -111,16 +112,32 @@ def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:
         for path in sources(package):
             family = ".".join((own, *path.relative_to(package).parts[:-1][:1]))
             for name in imports(path, typing_too=True):
-                if f"{name}.".startswith(SHARED):
+                if own == "offbeat_plugins" and any(f"{name}.".startswith(f"{own}.{one}.") for one in SHARED):
                     continue
                 if top(name) in ("offbeat_plugins", "offbeat_reporters") and name not in offered:
                     assert f"{name}.".startswith(f"{family}."), f"{path} imports {name}"
 
 
-def test_models_are_functions_of_arrays_and_know_nothing_of_ours() -> None:
-    for path in sources(PLUGINS / "surrogates") + sources(PLUGINS / "acquisition"):
+@pytest.mark.parametrize("folder", LIBRARIES)
+def test_libraries_know_nothing_of_the_engine(folder: str) -> None:
+    """They are usable alone; loading them costs NumPy."""
+    known = {f"offbeat_plugins.{one}" for one in (folder, *LIBRARIES[folder])}
+    for path in sources(PLUGINS / folder):
         for name in imports(path, typing_too=True):
-            assert not name.startswith("offbeat") or f"{name}.".startswith(MODELS), f"{path} imports {name}"
+            assert top(name) != "offbeat", f"{path} imports {name}"
+            assert top(name) != "offbeat_plugins" or ".".join(name.split(".")[:2]) in known, f"{path} imports {name}"
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        heads = {top(name) for name in at_the_top(body)}
+        assert not heads & (HEAVY | {"scipy", "threadpoolctl"}), path
+
+
+def at_the_top(body: list[ast.stmt]) -> Iterator[str]:
+    """Modules that are loaded with the module itself."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
 
 
 def test_reporters_load_no_heavy_package_on_import() -> None:

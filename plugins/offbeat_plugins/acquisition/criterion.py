@@ -11,9 +11,7 @@ from offbeat_plugins.acquisition.functions import (
     log_probability_below,
     lower_confidence_bound,
 )
-from offbeat_plugins.surrogates.arithmetic import Arithmetic
-from offbeat_plugins.surrogates.hyperparameters import Parts
-from offbeat_plugins.surrogates.process import Columns, Posterior, predict, pulled_back
+from offbeat_plugins.surrogates.process import Posterior, Setting, predict, pulled_back
 
 Acquisition: TypeAlias = Literal["log-ei", "ucb", "thompson"]
 
@@ -47,44 +45,34 @@ class Roles(NamedTuple):
 
 
 def criterion(
-    ar: Arithmetic,
-    processes: Sequence[Posterior],
-    x: Any,
-    aim: Aim,
-    roles: Roles,
-    columns: Columns,
-    where: Parts,
-    *,
-    gradient: bool,
+    setting: Setting, processes: Sequence[Posterior], x: Any, aim: Aim, roles: Roles, *, gradient: bool
 ) -> tuple[Any, Any]:
     """Value (q,) at x (q, d) and, if asked for, its gradient (q, d); larger is better.
 
     Constrained EI is log EI plus the log probabilities of every constraint; EI per cost takes the log cost off.
     """
-    xp = ar.xp
-    objective = predict(xp, processes[0], x, columns, where)
+    xp, log_ndtr = setting.ar.xp, setting.ar.log_ndtr
+    objective = predict(setting, processes[0], x)
     if roles.acquisition == "ucb":
         scored = lower_confidence_bound(xp, objective.mean, objective.variance, aim.kappa)
     else:
-        scored = log_expected_improvement(xp, ar.log_ndtr, objective.mean, objective.variance, aim.best)
+        scored = log_expected_improvement(xp, log_ndtr, objective.mean, objective.variance, aim.best)
     value = aim.improve * scored.value
     slope: Any = None
     if gradient:
-        slope = aim.improve * pulled_back(
-            xp, processes[0], objective, x, scored.by_mean, scored.by_variance, columns, where
-        )
+        slope = aim.improve * pulled_back(setting, processes[0], objective, x, scored[1:])
     for place in range(roles.constraints):
         process = processes[1 + place]
-        at = predict(xp, process, x, columns, where)
-        scored = log_probability_below(xp, ar.log_ndtr, at.mean, at.variance, aim.bounds[place])
+        at = predict(setting, process, x)
+        scored = log_probability_below(xp, log_ndtr, at.mean, at.variance, aim.bounds[place])
         value = value + scored.value
         if gradient:
-            slope = slope + pulled_back(xp, process, at, x, scored.by_mean, scored.by_variance, columns, where)
+            slope = slope + pulled_back(setting, process, at, x, scored[1:])
     if roles.cost:
         process = processes[-1]
-        at = predict(xp, process, x, columns, where)
+        at = predict(setting, process, x)
         value = value + log_cost(at.mean, aim.exponent)
         if gradient:
             share = xp.zeros_like(at.mean) - aim.exponent / at.mean.shape[1]
-            slope = slope + pulled_back(xp, process, at, x, share, xp.zeros_like(at.variance), columns, where)
+            slope = slope + pulled_back(setting, process, at, x, (share, xp.zeros_like(at.variance)))
     return value, slope

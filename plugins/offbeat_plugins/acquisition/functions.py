@@ -43,7 +43,7 @@ def log_h(xp: Any, log_ndtr: Any, z: Any) -> Any:
 
 
 def log_expected_improvement(xp: Any, log_ndtr: Any, mean: Any, variance: Any, best: Any) -> Scored:
-    """log E[max(best - f, 0)], averaged over fantasies (the mean of the values, not of the logarithms).
+    """Log E[max(best - f, 0)], averaged over fantasies (the mean of the values, not of the logarithms).
 
     best: (S,) or scalar, lowest value seen. Jones et al. 1998; in logarithms Ament et al. 2023, arXiv:2310.20708.
     """
@@ -62,7 +62,7 @@ def log_expected_improvement(xp: Any, log_ndtr: Any, mean: Any, variance: Any, b
 
 
 def log_probability_below(xp: Any, log_ndtr: Any, mean: Any, variance: Any, bound: Any) -> Scored:
-    """log P(f <= bound), of the mean over fantasies: the probability of being feasible (Gardner et al. 2014)."""
+    """Log P(f <= bound), of the mean over fantasies: the probability of being feasible (Gardner et al. 2014)."""
     deviation = xp.sqrt(variance)
     middle = mean.mean(axis=1)
     z = (bound - middle) / deviation
@@ -74,7 +74,7 @@ def log_probability_below(xp: Any, log_ndtr: Any, mean: Any, variance: Any, boun
 
 
 def lower_confidence_bound(xp: Any, mean: Any, variance: Any, kappa: Any) -> Scored:
-    """kappa sigma - mean: how low the value may well be (Srinivas et al. 2010; UCB of the negative objective)."""
+    """Kappa sigma - mean: how low the value may well be (Srinivas et al. 2010; UCB of the negative objective)."""
     deviation = xp.sqrt(variance)
     count = mean.shape[1]
     return Scored(kappa * deviation - mean.mean(axis=1), xp.zeros_like(mean) - 1.0 / count, kappa / (2.0 * deviation))

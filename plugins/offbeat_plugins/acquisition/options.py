@@ -95,7 +95,9 @@ class Options:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} is not valid; give a whole number of at least {least}.")
         if self.candidates % self.effort.starts:
-            raise ValueError(f"candidates={self.candidates} has to be a multiple of effort.starts={self.effort.starts}.")
+            raise ValueError(
+                f"candidates={self.candidates} has to be a multiple of effort.starts={self.effort.starts}."
+            )
 
     @property
     def outputs(self) -> int:

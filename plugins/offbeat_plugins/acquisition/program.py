@@ -12,7 +12,7 @@ from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.search import Effort, Found, search
 from offbeat_plugins.surrogates.arithmetic import Arithmetic
 from offbeat_plugins.surrogates.hyperparameters import Bounds, Parts
-from offbeat_plugins.surrogates.process import Columns, Posterior, fit, posterior, with_pending
+from offbeat_plugins.surrogates.process import Columns, Posterior, Setting, fit, posterior, with_pending
 
 
 class Model(NamedTuple):
@@ -83,20 +83,28 @@ class Answer(NamedTuple):
     found: Found
 
 
+def setting_of(ar: Arithmetic, model: Model, shape: Shape) -> Setting:
+    """What the surrogates' functions take first."""
+    return Setting(ar, model.columns, shape.where, model.prior, model.floor)
+
+
 def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: Shape) -> tuple[Fits, list[Posterior]]:
     """Hyperparameters and processes of every output, one after the other through the same code."""
     xp = ar.xp
 
-    def one(theta: Any, curvature: Any, y: Any) -> Any:
-        return fit(
-            ar, theta, curvature, seen.x, y, seen.mask, model.columns, shape.where, model.prior, model.floor,
-            turns=start.turns, tolerance=shape.tolerance,
-        )  # fmt: skip
-
-    states = [one(start.theta[i], start.curvature[i], seen.y[:, i]) for i in range(seen.y.shape[1])]
-    processes = [
-        posterior(xp, state.x[0], seen.x, state.aux, model.columns, shape.where, model.floor) for state in states
+    setting = setting_of(ar, model, shape)
+    states = [
+        fit(
+            setting,
+            start.theta[place],
+            start.curvature[place],
+            (seen.x, seen.y[:, place], seen.mask),
+            turns=start.turns,
+            tolerance=shape.tolerance,
+        )
+        for place in range(seen.y.shape[1])
     ]
+    processes = [posterior(setting, state.x[0], seen.x, state.aux) for state in states]
     return Fits(
         xp.stack([state.x[0] for state in states]),
         xp.stack([state.inverse[0] for state in states]),
@@ -106,34 +114,40 @@ def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: 
 
 
 def answer(
-    ar: Arithmetic, model: Model, seen: Observations, processes: list[Posterior], question: Question, shape: Shape
+    setting: Setting, seen: Observations, processes: list[Posterior], question: Question, shape: Shape
 ) -> Answer:
-    """Pending points, then the search. The value to be improved on is the lowest mean at a feasible point, pending included.
+    """Pending points, then the search.
 
-    The mean and not the observation: noise makes the lowest observation too low, and improvement on it too rare.
+    The value to be improved on is the lowest mean at a feasible point, pending ones included, whose results are assumed. The
+    mean and not the observation: noise makes the lowest observation too low, and improvement on it too rare.
     """
-    xp = ar.xp
-    n = seen.x.shape[0]
-    if question.pending.shape[0]:
-        processes = [
-            with_pending(
-                ar, process, question.pending, question.mask, question.normals, model.columns, shape.where
-            )
-            for process in processes
-        ]
+    xp = setting.ar.xp
     first = processes[0]
     # K alpha = y - c - noise alpha: the mean at an observed point needs no product.
-    observed = seen.y[:, :1] - first.noise * first.alpha[:n]
-    best = xp.where((seen.feasible > 0.0)[:, None], observed, xp.inf).min(axis=0)
-    best = xp.where(xp.isfinite(best), best, xp.where(seen.mask[:, None] > 0.0, observed, xp.inf).min(axis=0))
+    means = seen.y[:, :1] - first.noise * first.alpha
+    best = xp.where((seen.feasible > 0.0)[:, None], means, xp.inf).min(axis=0)
+    best = xp.where(xp.isfinite(best), best, xp.where(seen.mask[:, None] > 0.0, means, xp.inf).min(axis=0))
+    if question.pending.shape[0]:
+        grown = [
+            with_pending(setting, process, question.pending, question.mask, question.normals) for process in processes
+        ]
+        processes = [process for process, _ in grown]
+        likely = question.mask
+        for place in range(shape.roles.constraints):
+            likely = likely * (grown[1 + place][1].mean(axis=1) <= question.aim.bounds[place])
+        best = xp.minimum(best, xp.where(likely[:, None] > 0.0, grown[0][1], xp.inf).min(axis=0))
     aim = question.aim._replace(best=best)
 
     def value_of(x: Any, gradient: bool) -> tuple[Any, Any]:
-        return criterion(
-            ar, processes, x, aim, shape.roles, model.columns, shape.where, gradient=gradient
-        )
+        return criterion(setting, processes, x, aim, shape.roles, gradient=gradient)
 
     found = search(
-        ar, value_of, question.candidates, question.fixed, question.moves, shape.effort, sliding=shape.sliding
+        setting.ar,
+        value_of,
+        question.candidates,
+        question.fixed,
+        question.moves,
+        effort=shape.effort,
+        sliding=shape.sliding,
     )
     return Answer(tuple(processes), aim, found)

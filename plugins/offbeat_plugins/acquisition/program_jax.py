@@ -23,6 +23,7 @@ from offbeat_plugins.acquisition.program import (
     Start,
     answer,
     fits,
+    setting_of,
 )
 from offbeat_plugins.surrogates.arithmetic_jax import jax_arithmetic
 
@@ -51,7 +52,7 @@ def _compiled(shape: Shape) -> Any:
         key = (*seen.x.shape, len(question.pending), len(question.candidates))
         TRACES[key] = TRACES.get(key, 0) + 1
         found, processes = fits(ar, model, seen, start, shape)
-        run = partial(answer, ar, model, seen, processes, question, shape)
+        run = partial(answer, setting_of(ar, model, shape), seen, processes, question, shape)
         empty = jax.tree.map(lambda one: jax.numpy.zeros(one.shape, one.dtype), jax.eval_shape(run))
         return found, jax.lax.cond(searching, run, lambda: empty)
 
@@ -92,14 +93,15 @@ class JaxSolver:
             found, result = _compiled(shape)(
                 model, padded(seen), start._replace(turns=np.int64(start.turns)), with_room(question), searching
             )
-            return jax.tree.map(np.asarray, (found, result))
+            arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, (found, result))
+            return arrays
 
 
 def keep_compiled(folder: str) -> None:
     """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir != folder:
+    if jax.config.read("jax_compilation_cache_dir") != folder:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -120,5 +122,3 @@ def with_room(question: Question) -> Question:
 
 def _rows(array: Any, size: int) -> Any:
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]))])
-
-

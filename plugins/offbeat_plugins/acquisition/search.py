@@ -40,8 +40,8 @@ def search(
     candidates: Any,
     fixed: Any,
     moves: tuple[Any, Any, Any],
-    effort: Effort,
     *,
+    effort: Effort,
     sliding: bool,
 ) -> Found:
     """Improves the best candidates.
@@ -84,13 +84,12 @@ def _climbed(ar: Arithmetic, value_of: Criterion, x: Any, still: Any, turns: int
 
     lower, upper = xp.where(still, x, 0.0), xp.where(still, x, 1.0)
     inverse = xp.zeros((*x.shape, x.shape[1])) + 0.02 * xp.eye(x.shape[1])
-    state = bfgs.minimise(ar, objective, x, inverse, lower, upper, (), cap=0.2, tolerance=1e-4, turns=turns)
+    box = bfgs.Box(lower, upper, 0.2, 1e-4)
+    state = bfgs.minimise(ar, objective, bfgs.begin(ar, x, inverse, ()), box, turns)
     return state.x, -state.f
 
 
-def _changed(
-    ar: Arithmetic, value_of: Criterion, x: Any, value: Any, moves: tuple[Any, Any, Any]
-) -> tuple[Any, Any]:
+def _changed(ar: Arithmetic, value_of: Criterion, x: Any, value: Any, moves: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     """The best single change of each point, where it is better than none."""
     xp = ar.xp
     changed, to, needs = moves

@@ -16,6 +16,7 @@ from offbeat_plugins.acquisition.program import (
     Start,
     answer,
     fits,
+    setting_of,
 )
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic
 
@@ -54,7 +55,7 @@ class NumpySolver:
         """See `Solver`."""
         ar: Any = numpy_arithmetic()
         found, processes = fits(ar, model, seen, start, shape)
-        return found, answer(ar, model, seen, processes, question, shape)
+        return found, answer(setting_of(ar, model, shape), seen, processes, question, shape)
 
 
 def solver(options: Options) -> Solver:

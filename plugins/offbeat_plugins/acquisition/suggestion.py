@@ -18,7 +18,7 @@ import numpy as np
 from offbeat_plugins.acquisition.candidates import candidates, generator, unseen, valid
 from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.options import Data, ModelState, Options, Suggestion, fitted_before
-from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start
+from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start, setting_of
 from offbeat_plugins.acquisition.solvers import Solver, solver
 from offbeat_plugins.acquisition.thompson import thompson_order
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
@@ -137,7 +137,7 @@ class _Call:
                 break
             picked.append(ranked[:1])
         assert fits is not None
-        head = [row for row in picked[:-1]]
+        head = list(picked[:-1])
         ranked = np.concatenate([*head, ranked])
         ranked, values = (
             ranked[: options.ranked + len(head)],
@@ -186,10 +186,10 @@ class _Call:
             y, _, scale = standardised(raw[:, -1])
             columns.append(y)
             exponent = options.cost_exponent * scale if y.any() else 0.0
-        feasible = (raw[:, 1 : 1 + options.constraints] <= 0.0).all(axis=1).astype(np.float64)
+        feasible = np.all(raw[:, 1 : 1 + options.constraints] <= 0.0, axis=1)
         improve = 1.0 if feasible.any() else 0.0
         aim = Aim(np.zeros(max(1, options.fantasies)), improve, limits, exponent, options.kappa)
-        return np.stack(columns, axis=1), aim, feasible
+        return np.stack(columns, axis=1), aim, np.asarray(feasible, dtype=np.float64)
 
     def _start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
         """Where the fit begins, and at how many points other starts were last compared with it."""
@@ -236,9 +236,7 @@ class _Call:
             (moves.changed, moves.value, moves.needs),
         )
 
-    def _question(
-        self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int
-    ) -> Question:
+    def _question(self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int) -> Question:
         options, layout = self.options, self.layout
         count = options.candidates_for(n)
         drawn = candidates(self.rng, layout, centres, count, self.project)
@@ -261,12 +259,10 @@ class _Call:
         """Places of the pool, best first, and their values."""
         processes = [type(process)(*map(np.asarray, process)) for process in result.processes]
         aim = Aim(*map(np.asarray, result.aim))
-        roles, columns, where = self.shape.roles, self.model.columns, self.shape.where
+        roles, setting = self.shape.roles, setting_of(numpy_arithmetic(), self.model, self.shape)
         if roles.acquisition == "thompson":
-            return thompson_order(self.rng, processes, pool, aim, roles, columns, where)
-        values, _ = criterion(
-            numpy_arithmetic(), processes, pool, aim, roles, columns, where, gradient=False
-        )
+            return thompson_order(self.rng, setting, processes, pool, aim=aim, roles=roles)
+        values, _ = criterion(setting, processes, pool, aim, roles, gradient=False)
         values = np.where(np.isfinite(values), values, -np.inf)
         return np.argsort(-values, kind="stable"), values
 

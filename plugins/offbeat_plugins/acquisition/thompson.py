@@ -9,23 +9,21 @@ import numpy as np
 
 from offbeat_plugins.acquisition.criterion import Aim, Roles
 from offbeat_plugins.surrogates.matern import matern52, squared_distances
-from offbeat_plugins.surrogates.process import Columns, Posterior, features
+from offbeat_plugins.surrogates.process import Posterior, Setting, features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from offbeat_plugins.surrogates.hyperparameters import Parts
-
 
 def joint_draw(
-    process: Posterior, x: NDArray[np.float64], normals: NDArray[np.float64], columns: Columns, where: Parts
+    setting: Setting, process: Posterior, x: NDArray[np.float64], normals: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """A draw of f + c at x (q, d), (q,), made of normals (q,): mean plus a root of the covariance times these.
 
     Fantasies are averaged. The root is that of the eigenvalues: covariances of near points have no Cholesky factor.
     """
-    signal = np.exp(process.theta[where.signal])
-    z = features(np, process.theta, where, columns, x)
+    signal = np.exp(process.theta[setting.where.signal])
+    z = features(setting, process.theta, x)
     cross = matern52(np, squared_distances(np, z, process.z))[0] * signal
     own = matern52(np, squared_distances(np, z, z))[0] * signal
     covariance = own - cross @ process.inverse @ cross.T
@@ -37,19 +35,19 @@ def joint_draw(
 
 def thompson_order(
     rng: np.random.Generator,
+    setting: Setting,
     processes: Sequence[Posterior],
     x: NDArray[np.float64],
+    *,
     aim: Aim,
     roles: Roles,
-    columns: Columns,
-    where: Parts,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Places of x (q, d), best first, and minus the drawn objective (q,).
 
     Points whose drawn constraints all hold come first, by the drawn objective; then the others by their drawn violation
     (Eriksson and Poloczek 2021, arXiv:2002.08526). Drawn costs are added to the objective as `Aim.exponent` says.
     """
-    draws = [joint_draw(process, x, rng.standard_normal(len(x)), columns, where) for process in processes]
+    draws = [joint_draw(setting, process, x, rng.standard_normal(len(x))) for process in processes]
     objective = draws[0]
     if roles.cost:
         objective = objective + aim.exponent * draws[-1]

@@ -15,19 +15,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@cache
+def _lapack() -> tuple[Any, Any]:
+    from scipy.linalg import get_lapack_funcs
+
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
+    return potrf, potri
+
+
 def inverted(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
     """See `Arithmetic`: Cholesky factor and inverse by LAPACK."""
-    from scipy.linalg import lapack
-
+    potrf, potri = _lapack()
     typical = float(np.diagonal(covariance).mean()) if len(covariance) else 0.0
     for rung in RUNGS if np.isfinite(typical) else ():
         tried = covariance.copy() if rung == 0.0 else covariance + (rung * typical) * np.eye(len(covariance))
         # A symmetric matrix in C order is itself in Fortran order; the copy is written over.
-        factor, failed = lapack.dpotrf(tried.T, lower=1, clean=0, overwrite_a=1)
+        factor, failed = potrf(tried.T, lower=1, clean=0, overwrite_a=1)
         if failed:
             continue
         logdet = 2.0 * float(np.log(np.diagonal(factor)).sum())
-        half, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        half, failed = potri(factor, lower=1, overwrite_c=1)
         if not failed and np.isfinite(logdet):
             inverse = np.tril(half, -1)
             inverse += inverse.T
@@ -56,7 +63,7 @@ def _controller() -> Any:
         import threadpoolctl
     except ImportError:
         return None
-    from scipy.linalg import lapack  # noqa: F401 - only loaded libraries can be limited
+    import scipy.linalg  # noqa: F401 - only loaded libraries can be limited
 
     return threadpoolctl.ThreadpoolController()
 

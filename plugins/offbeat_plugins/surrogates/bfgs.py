@@ -43,44 +43,52 @@ class State(NamedTuple):
     aux: Any
 
 
+class Box(NamedTuple):
+    """Where to look and how far to go.
+
+    Attributes:
+        lower, upper: bounds, broadcast against (k, p); equal ones hold a coordinate fixed.
+        cap: longest step in any coordinate.
+        tolerance: a start is done when its next step promises a smaller decrease than this.
+    """
+
+    lower: Any
+    upper: Any
+    cap: float
+    tolerance: float
+
+
 Objective = Callable[[Any], tuple[Any, Any, Any]]
 
 
-def _direction(xp: Any, x: Any, g: Any, inverse: Any, lower: Any, upper: Any, cap: Any) -> tuple[Any, Any]:
-    """A descent step of each start, (k, p), no coordinate longer than `cap`; and the decrease that it promises, (k,)."""
+def _direction(xp: Any, x: Any, g: Any, inverse: Any, box: Box) -> tuple[Any, Any]:
+    """A descent step of each start, (k, p), no coordinate longer than the cap; and the decrease that it promises, (k,)."""
+    lower, upper = box.lower, box.upper
     free = (upper > lower) & ~((x <= lower) & (g > 0.0)) & ~((x >= upper) & (g < 0.0))
     pull = xp.where(free, g, 0.0)
     step = -xp.where(free, (inverse @ pull[:, :, None])[:, :, 0], 0.0)
     promise = -0.5 * (step * g).sum(axis=1)
     longest = xp.abs(step).max(axis=1, keepdims=True)
-    return step * xp.minimum(1.0, cap / xp.maximum(longest, 1e-300)), promise
+    return step * xp.minimum(1.0, box.cap / xp.maximum(longest, 1e-300)), promise
 
 
 def begin(ar: Arithmetic, x: Any, inverse: Any, aux: Any) -> State:
     """The state before any evaluation: the first turn evaluates x itself, so that the objective occurs in one place only.
 
-    x (k, p) within bounds, inverse (k, p, p), aux of the shapes that the objective gives.
+    x (k, p), inverse (k, p, p), aux of the shapes that the objective gives.
     """
     xp = ar.xp
     f = xp.full(x.shape[0], xp.inf)
     return State(x, f, xp.zeros_like(x), inverse, xp.zeros_like(x), xp.zeros(f.shape, dtype=int), f < 0.0, 0, aux)
 
 
-def turn(
-    ar: Arithmetic, objective: Objective, state: State, lower: Any, upper: Any, cap: Any, tolerance: Any
-) -> State:
+def turn(ar: Arithmetic, objective: Objective, state: State, box: Box) -> State:
     """One evaluation later.
 
-    Args:
-        ar: how to compute.
-        objective: (k, p) -> values (k,), gradients (k, p), aux, which is kept if the first start accepts.
-        state: so far.
-        lower, upper: bounds, broadcast against x; equal ones hold a coordinate fixed.
-        cap: longest step in any coordinate.
-        tolerance: a start is done when its next step promises a smaller decrease than this.
+    The objective takes (k, p) to values (k,), gradients (k, p) and aux, which is kept if the first start accepts.
     """
     xp = ar.xp
-    x = xp.clip(state.x + state.step, lower, upper)
+    x = xp.clip(state.x + state.step, box.lower, box.upper)
     f, g, aux = objective(x)
     moved = x - state.x
     slope = (moved * state.g).sum(axis=1)
@@ -93,9 +101,9 @@ def turn(
     # What a rejected value says of the curvature along the step gives the next length.
     rise = xp.where(known, f, xp.inf) - state.f - slope
     factor = xp.clip(xp.where(rise > 0.0, -slope / (2.0 * xp.where(rise > 0.0, rise, 1.0)), 0.1), 0.1, 0.5)
-    step, promise = _direction(xp, new_x, new_g, inverse, lower, upper, cap)
+    step, promise = _direction(xp, new_x, new_g, inverse, box)
     short = xp.where(good, 0, state.short + 1)
-    done = state.done | xp.where(good, ~(promise > tolerance), short >= PATIENCE)
+    done = state.done | xp.where(good, ~(promise > box.tolerance), short >= PATIENCE)
     return State(
         new_x,
         new_f,
@@ -123,23 +131,11 @@ def _updated(xp: Any, inverse: Any, s: Any, y: Any, good: Any) -> Any:
     return xp.where(use[:, None, None], inverse + change, inverse)
 
 
-def minimise(
-    ar: Arithmetic,
-    objective: Objective,
-    x: Any,
-    inverse: Any,
-    lower: Any,
-    upper: Any,
-    aux: Any,
-    *,
-    cap: float,
-    tolerance: float,
-    turns: Any,
-) -> State:
-    """Turns until all starts are done, at most `turns` evaluations. Arguments as in `turn` and `begin`."""
+def minimise(ar: Arithmetic, objective: Objective, state: State, box: Box, turns: Any) -> State:
+    """Turns until all starts are done, at most `turns` evaluations."""
     final: State = ar.loop(
-        lambda state: (state.turns < turns) & ~state.done.all(),
-        lambda state: turn(ar, objective, state, lower, upper, cap, tolerance),
-        begin(ar, ar.xp.clip(x, lower, upper), inverse, aux),
+        lambda one: (one.turns < turns) & ~one.done.all(),
+        lambda one: turn(ar, objective, one, box),
+        state._replace(x=ar.xp.clip(state.x, box.lower, box.upper)),
     )
     return final

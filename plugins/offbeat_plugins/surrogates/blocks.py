@@ -50,9 +50,13 @@ class Block:
         if self.kind not in KINDS:
             raise ValueError(f"kind={self.kind!r} is not valid; give one of {', '.join(KINDS)}.")
         if self.width < 1 or (self.width > 1) is not (self.kind == "categorical"):
-            raise ValueError(f"A {self.kind} block of width {self.width}: categoricals have 2 or more columns, others 1.")
+            raise ValueError(
+                f"A {self.kind} block of width {self.width}: categoricals have 2 or more columns, others 1."
+            )
         if bool(self.levels) is not (self.kind == "discrete"):
-            raise ValueError(f"A {self.kind} block with {len(self.levels)} levels: discrete blocks have them, no others.")
+            raise ValueError(
+                f"A {self.kind} block with {len(self.levels)} levels: discrete blocks have them, no others."
+            )
         if any(a >= b for a, b in zip(self.levels, self.levels[1:], strict=False)):
             raise ValueError("Levels of a discrete block have to ascend.")
 

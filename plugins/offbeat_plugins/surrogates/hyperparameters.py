@@ -32,8 +32,8 @@ class Prior:
         warp: whether inputs are warped.
     """
 
-    length_centre: float = 0.5
-    length_spread: float = 1.0
+    length_centre: float = 1.5
+    length_spread: float = 1.5
     noise_centre: float = 1e-3
     noise_floor: float = 1e-4
     warp: bool = False
@@ -78,7 +78,7 @@ class Parts(NamedTuple):
 
     @property
     def size(self) -> int:
-        """p."""
+        """P."""
         return 3 * self.groups + 2 if self.warp else self.groups + 2
 
 
@@ -124,4 +124,5 @@ def starts(groups: int, prior: Prior, rng: np.random.Generator, count: int) -> N
     out = np.repeat(box.centre[None], count, axis=0)
     out[:, where.noise] += 1.0
     out[1:] += rng.standard_normal((max(count - 1, 0), where.size)) / np.sqrt(box.precision)
-    return np.clip(out, box.lower + 1e-6, box.upper - 1e-6)
+    inside: NDArray[np.float64] = np.clip(out, box.lower + 1e-6, box.upper - 1e-6)
+    return inside

@@ -14,7 +14,7 @@ Rows may be padding: a mask (n,) of ones and zeros takes them out of every sum, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from offbeat_plugins.surrogates.matern import matern52, squared_distances
 
 if TYPE_CHECKING:
     from offbeat_plugins.surrogates.blocks import Layout
+
+NUGGET: Final = 1e-5
+"""Noise of results at pending points, as a share of the signal, for the factorisation when two of them are equal."""
+
 
 class Columns(NamedTuple):
     """A layout as arrays.
@@ -47,8 +51,27 @@ class Columns(NamedTuple):
         return Columns(layout.weight, member, layout.warped.astype(np.float64))
 
 
-def _warping(xp: Any, theta: Any, where: Parts, columns: Columns, x: Any) -> tuple[Any, Any, Any, Any]:
+class Setting(NamedTuple):
+    """How to compute, and a model without its data: what every function here needs. Put together inside a program.
+
+    Attributes:
+        ar: the way of computing.
+        columns: what the codes are.
+        where: the parts of theta.
+        prior: bounds and priors of theta.
+        floor: lowest noise variance.
+    """
+
+    ar: Arithmetic
+    columns: Columns
+    where: Parts
+    prior: Bounds
+    floor: Any
+
+
+def _warping(setting: Setting, theta: Any, x: Any) -> tuple[Any, Any, Any, Any]:
     """Kumaraswamy's distribution function of x and its slopes by x, log a and log b, each (n, d)."""
+    xp, columns, where = setting.ar.xp, setting.columns, setting.where
     a = xp.exp(columns.member @ theta[where.warp_a])
     b = xp.exp(columns.member @ theta[where.warp_b])
     # Away from the ends, where powers below one have infinite slopes.
@@ -66,15 +89,16 @@ def _warping(xp: Any, theta: Any, where: Parts, columns: Columns, x: Any) -> tup
     )
 
 
-def features(xp: Any, theta: Any, where: Parts, columns: Columns, x: Any) -> Any:
+def features(setting: Setting, theta: Any, x: Any) -> Any:
     """z(x), (n, d): centred, weighted, over the length scales."""
-    if where.warp:
-        x = _warping(xp, theta, where, columns, x)[0]
-    return (x - 0.5) * _per_length(xp, theta, where, columns)
+    if setting.where.warp:
+        x = _warping(setting, theta, x)[0]
+    return (x - 0.5) * _per_length(setting, theta)
 
 
-def _per_length(xp: Any, theta: Any, where: Parts, columns: Columns) -> Any:
-    return columns.weight * xp.exp(-(columns.member @ theta[where.length]))
+def _per_length(setting: Setting, theta: Any) -> Any:
+    columns = setting.columns
+    return columns.weight * setting.ar.xp.exp(-(columns.member @ theta[setting.where.length]))
 
 
 class Fitted(NamedTuple):
@@ -85,23 +109,14 @@ class Fitted(NamedTuple):
     constant: Any
 
 
-def negative_log_posterior(
-    ar: Arithmetic,
-    theta: Any,
-    x: Any,
-    y: Any,
-    mask: Any,
-    columns: Columns,
-    where: Parts,
-    prior: Bounds,
-    floor: Any,
-) -> tuple[Any, Any, Fitted]:
+def negative_log_posterior(setting: Setting, theta: Any, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Fitted]:
     """Negative log of marginal likelihood times priors, without constant terms; gradient (p,); what prediction needs.
 
-    theta (p,), x (n, d), y (n,) with zeros in padded rows, mask (n,), floor of the noise variance.
+    theta (p,), x (n, d), y (n,) with zeros in padded rows, mask (n,).
     """
+    ar, columns, where, prior, floor = setting
     xp = ar.xp
-    z = features(xp, theta, where, columns, x)
+    z = features(setting, theta, x)
     kernel, slope = matern52(xp, squared_distances(xp, z, z))
     signal, noise_part = xp.exp(theta[where.signal]), xp.exp(theta[where.noise])
     noise = floor + noise_part
@@ -128,43 +143,31 @@ def negative_log_posterior(
         (0.5 * noise_part * (trace - square))[None],
     ]
     if where.warp:
-        _, _, by_a, by_b = _warping(xp, theta, where, columns, x)
-        by_warped = by_z * _per_length(xp, theta, where, columns)
+        _, _, by_a, by_b = _warping(setting, theta, x)
+        by_warped = by_z * _per_length(setting, theta)
         gradient += [(by_warped * by_a).sum(axis=0) @ columns.member, (by_warped * by_b).sum(axis=0) @ columns.member]
     return value, xp.concatenate(gradient) + off * prior.precision, Fitted(inverse, alpha, constant)
 
 
 def fit(
-    ar: Arithmetic,
-    theta: Any,
-    curvature: Any,
-    x: Any,
-    y: Any,
-    mask: Any,
-    columns: Columns,
-    where: Parts,
-    prior: Bounds,
-    floor: Any,
-    *,
-    turns: Any,
-    tolerance: float,
+    setting: Setting, theta: Any, curvature: Any, data: tuple[Any, Any, Any], *, turns: Any, tolerance: float
 ) -> bfgs.State:
     """Maximum a posteriori hyperparameters from the start theta (p,) with inverse Hessian curvature (p, p).
 
-    At most `turns` evaluations; `tolerance` in units of the log posterior. The state returned has one start; its aux is
-    the `Fitted` of its best point.
+    data: x (n, d), y (n,), mask (n,). At most `turns` evaluations; `tolerance` in units of the log posterior. The state
+    returned has one start; its aux is the `Fitted` of its best point.
     """
+    xp, prior = setting.ar.xp, setting.prior
 
     def objective(batch: Any) -> tuple[Any, Any, Fitted]:
-        value, gradient, fitted = negative_log_posterior(ar, batch[0], x, y, mask, columns, where, prior, floor)
+        value, gradient, fitted = negative_log_posterior(setting, batch[0], *data)
         return value[None], gradient[None], fitted
 
-    n = len(y)
-    nothing = Fitted(ar.xp.zeros((n, n)), ar.xp.zeros(n), ar.xp.zeros(()))
-    return bfgs.minimise(
-        ar, objective, theta[None], curvature[None], prior.lower[None], prior.upper[None], nothing,
-        cap=2.0, tolerance=tolerance, turns=turns,
-    )  # fmt: skip
+    n = len(data[1])
+    nothing = Fitted(xp.zeros((n, n)), xp.zeros(n), xp.zeros(()))
+    start = bfgs.begin(setting.ar, theta[None], curvature[None], nothing)
+    box = bfgs.Box(prior.lower[None], prior.upper[None], 2.0, tolerance)
+    return bfgs.minimise(setting.ar, objective, start, box, turns)
 
 
 class Posterior(NamedTuple):
@@ -186,38 +189,32 @@ class Posterior(NamedTuple):
     noise: Any
 
 
-def posterior(xp: Any, theta: Any, x: Any, fitted: Fitted, columns: Columns, where: Parts, floor: Any) -> Posterior:
+def posterior(setting: Setting, theta: Any, x: Any, fitted: Fitted) -> Posterior:
     """The process after a fit, without pending points."""
-    z = features(xp, theta, where, columns, x)
-    noise = floor + xp.exp(theta[where.noise])
+    noise = setting.floor + setting.ar.xp.exp(theta[setting.where.noise])
+    z = features(setting, theta, x)
     return Posterior(theta, z, fitted.alpha[:, None], fitted.inverse, fitted.constant, noise)
 
 
-def with_pending(
-    ar: Arithmetic,
-    process: Posterior,
-    x: Any,
-    mask: Any,
-    normals: Any,
-    columns: Columns,
-    where: Parts,
-) -> Posterior:
+def with_pending(setting: Setting, process: Posterior, x: Any, mask: Any, normals: Any) -> tuple[Posterior, Any]:
     """Conditioned on results at pending points that are not known yet.
 
     The result of a pending point is taken to be its posterior mean, plus, for each fantasy, the deviation that a column
     of normals gives: zeros condition on the mean itself (the "kriging believer": the mean does not move, the variance
-    falls); standard normal numbers give joint samples (Snoek et al. 2012, section 3.2). The inverse grows by a block
-    (Schur complement): costs N^2 P, no new factorisation.
+    falls); standard normal numbers give joint samples (Snoek et al. 2012, section 3.2). These results are of f itself, without
+    noise: with it, a noisy objective would see points proposed again and again beside those that are running. The
+    inverse grows by a block (Schur complement): costs N^2 P, no new factorisation.
 
-    x (P, d), mask (P,), normals (P, S).
+    x (P, d), mask (P,), normals (P, S). Returned with the process: the results that were assumed, (P, S).
     """
+    ar = setting.ar
     xp = ar.xp
-    signal = xp.exp(process.theta[where.signal])
-    z = features(xp, process.theta, where, columns, x)
+    signal = xp.exp(process.theta[setting.where.signal])
+    z = features(setting, process.theta, x)
     cross = matern52(xp, squared_distances(xp, z, process.z))[0] * (signal * mask[:, None])
     own = matern52(xp, squared_distances(xp, z, z))[0] * (signal * mask[:, None] * mask[None, :])
     moved = cross @ process.inverse
-    rest = own + xp.diag(process.noise * mask + (1.0 - mask)) - moved @ cross.T
+    rest = own + xp.diag(NUGGET * signal * mask + (1.0 - mask)) - moved @ cross.T
     block, _ = ar.inverted(0.5 * (rest + rest.T))
     block = block * (mask[:, None] * mask[None, :])
     corner = -block @ moved
@@ -230,7 +227,8 @@ def with_pending(
     # block = L'^-1 L^-1, so block times a joint deviation L e is L'^-1 e: a factor of the block itself.
     shift = xp.linalg.cholesky(block + xp.diag(1.0 - mask)) @ (normals * mask[:, None])
     alpha = xp.concatenate([process.alpha - moved.T @ shift, shift])
-    return process._replace(z=xp.concatenate([process.z, z]), alpha=alpha, inverse=inverse)
+    values = process.constant + cross @ process.alpha + rest @ shift
+    return process._replace(z=xp.concatenate([process.z, z]), alpha=alpha, inverse=inverse), values
 
 
 class Prediction(NamedTuple):
@@ -243,10 +241,11 @@ class Prediction(NamedTuple):
     weights: Any
 
 
-def predict(xp: Any, process: Posterior, x: Any, columns: Columns, where: Parts) -> Prediction:
+def predict(setting: Setting, process: Posterior, x: Any) -> Prediction:
     """Mean and variance at x (q, d), in standardised targets."""
-    signal = xp.exp(process.theta[where.signal])
-    z = features(xp, process.theta, where, columns, x)
+    xp = setting.ar.xp
+    signal = xp.exp(process.theta[setting.where.signal])
+    z = features(setting, process.theta, x)
     kernel, slope = matern52(xp, squared_distances(xp, z, process.z))
     kernel = kernel * signal
     weights = kernel @ process.inverse
@@ -254,13 +253,10 @@ def predict(xp: Any, process: Posterior, x: Any, columns: Columns, where: Parts)
     return Prediction(process.constant + kernel @ process.alpha, variance, z, slope * signal, weights)
 
 
-def pulled_back(
-    xp: Any, process: Posterior, at: Prediction, x: Any, by_mean: Any, by_variance: Any, columns: Columns, where: Parts
-) -> Any:
-    """Gradient by x, (q, d), of a function with the derivatives by_mean (q, S) and by_variance (q,)."""
+def pulled_back(setting: Setting, process: Posterior, at: Prediction, x: Any, by: tuple[Any, Any]) -> Any:
+    """Gradient by x, (q, d), of a function with these derivatives: by the means (q, S) and by the variances (q,)."""
+    by_mean, by_variance = by
     pairs = (by_mean @ process.alpha.T - 2.0 * by_variance[:, None] * at.weights) * at.slope
     by_z = 2.0 * (at.z * pairs.sum(axis=1)[:, None] - pairs @ process.z)
-    by_x = by_z * _per_length(xp, process.theta, where, columns)
-    if where.warp:
-        by_x = by_x * _warping(xp, process.theta, where, columns, x)[1]
-    return by_x
+    by_x = by_z * _per_length(setting, process.theta)
+    return by_x * _warping(setting, process.theta, x)[1] if setting.where.warp else by_x

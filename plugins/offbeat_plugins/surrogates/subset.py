@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def subset(
-    rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64], size: int
-) -> NDArray[np.intp]:
+def subset(rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64], size: int) -> NDArray[np.intp]:
     """Rows to keep, ascending, `size` of them: the best half, the most recent eighth, the rest spread over the space.
 
     x (n, d), y (n,) minimised, rows in order of time. The search needs the model near the best points; recent ones keep it

@@ -16,10 +16,10 @@ TRANSFORMS: Final = ("standardise", "winsorise", "power", "rank", "half-rank")
 
 def finite_targets(targets: ArrayLike, n: int) -> NDArray[np.float64]:
     """Targets as (n, m) float64. Raises ValueError for another shape, NaN or infinity: leave such observations out."""
-    array = np.asarray(targets, dtype=np.float64)
-    array = array[:, None] if array.ndim == 1 else array
+    given = np.asarray(targets, dtype=np.float64)
+    array = given[:, None] if given.ndim == 1 else given
     if array.ndim != 2 or len(array) != n:
-        raise ValueError(f"targets have shape {array.shape}; {n} points need ({n},) or ({n}, outputs).")
+        raise ValueError(f"targets have shape {given.shape}; {n} points need ({n},) or ({n}, outputs).")
     if not np.isfinite(array).all():
         raise ValueError("targets hold a number that is not finite; leave such observations out.")
     return array
@@ -43,7 +43,8 @@ def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
     """Targets (n,) to (n,) with mean 0 and deviation 1, order kept (ties may appear under "winsorise").
 
     standardise: nothing else. winsorise: what lies more than 5 robust deviations (1.48 median absolute deviations) from
-    the median is set there first. power: Yeo and Johnson's (2000) power with the exponent of highest likelihood. rank:
+    the median is set there first. power: Yeo and Johnson's (2000) power with the exponent of highest likelihood, around
+    the median. rank:
     normal scores of mid-ranks. half-rank: values above the median are replaced by the half-normal scores of their ranks,
     scaled to the values below, which stay as they are (Song et al. 2024, arXiv:2408.11527, section 4.2): bad
     values only tell that they are bad.
@@ -51,20 +52,23 @@ def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
     """
     if how not in TRANSFORMS:
         raise ValueError(f"transform={how!r} is not valid; give one of {', '.join(TRANSFORMS)}.")
-    y, _, scale = standardised(y)
-    if len(y) < 3 or not y.any():
-        return y
+    standard = standardised(y)[0]
+    if len(y) < 3 or how == "standardise" or not standard.any():
+        return standard
+    # Relative to the median: beside an outlier all others may differ in the last digits of their deviations only.
+    off = y / np.abs(y).max()
+    off = off - np.median(off)
+    spread = 1.4826 * float(np.median(np.abs(off)))
     if how == "winsorise":
-        middle = float(np.median(y))
-        spread = 1.4826 * float(np.median(np.abs(y - middle)))
-        y = np.clip(y, middle - 5 * spread, middle + 5 * spread) if spread > 0.0 else y
+        off = np.clip(off, -5 * spread, 5 * spread) if spread > 0.0 else off
     elif how == "power":
-        y = _yeo_johnson(y)
+        # In robust deviations: measured against one huge value all others would be equal.
+        off = _yeo_johnson(off / spread if spread > 0.0 else standard)
     elif how == "rank":
-        y = _normal_scores(_mid_ranks(y))
+        off = _normal_scores(_mid_ranks(y))
     elif how == "half-rank":
-        y = _half_ranked(y)
-    return standardised(y)[0]
+        off = _half_ranked(off)
+    return standardised(off)[0]
 
 
 def _mid_ranks(y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,16 +86,15 @@ def _normal_scores(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores
 
 
-def _half_ranked(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    middle = float(np.median(y))
-    below = y[y <= middle]
-    spread = float(np.sqrt(np.mean((below - middle) ** 2)))
+def _half_ranked(off: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`off`: differences from the median."""
+    out = off.copy()
+    above = out > 0.0
+    spread = float(np.sqrt(np.mean(out[~above] ** 2)))
     if spread == 0.0:
         # At least half of the values are equal and lowest: nothing below gives a scale, so all ranks are used.
-        return _normal_scores(_mid_ranks(y))
-    above = y > middle
-    out = y.copy()
-    out[above] = middle + spread * _normal_scores(_mid_ranks(y)[above])
+        return _normal_scores(_mid_ranks(off))
+    out[above] = spread * _normal_scores(_mid_ranks(off)[above])
     return out
 
 
@@ -110,7 +113,7 @@ def _yeo_johnson(y: NDArray[np.float64]) -> NDArray[np.float64]:
 
     def likelihood(exponent: float) -> float:
         spread = float(power(y, exponent).std())
-        return -len(y) * np.log(max(spread, 1e-300)) + (exponent - 1.0) * float(jacobian.sum())
+        return (exponent - 1.0) * float(jacobian.sum()) - len(y) * float(np.log(max(spread, 1e-300)))
 
     exponents = np.linspace(-2.0, 2.0, 41).tolist()
     return power(y, max(exponents, key=likelihood))

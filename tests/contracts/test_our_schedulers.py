@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
+
 from offbeat.config_space import choice, optional, randint, require, uniform, when
-from offbeat.optimizer.baselines import ASHA, TPE, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.optimizer.baselines import ASHA, BORE, CQR, REA, TPE, GridSearch, MedianStoppingRule, RandomSearch
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
+
+needs_trees = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="needs scikit-learn: pip install 'offbeat[trees]'"
+)
 
 
 class TestRandomSearch(SchedulerContract):
@@ -94,9 +101,10 @@ class TestMedianStoppingRuleAroundAPromotingScheduler(SchedulerContract):
 
 class TestTPE(SchedulerContract):
     trials = 16
+    crash_stride = 5
 
     def make(self, **arguments: Any) -> Scheduler:
-        return TPE(**arguments, num_init_random=4)
+        return TPE(**arguments, num_init_random=4, num_candidates=12)
 
 
 class TestTPEOverConditions(TestTPE):
@@ -106,3 +114,31 @@ class TestTPEOverConditions(TestTPE):
         "sizes": choice([[8], [8, 8], [16]]),
     }
     small_space = TestGridSearchInOrder.small_space
+
+
+class TestREA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return REA(**arguments, population_size=4, sample_size=3)
+
+
+class TestREAOverConditions(TestREA):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+
+
+@needs_trees
+class TestBORE(SchedulerContract):
+    crash_stride = 17
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return BORE(**arguments, num_init_random=6, num_candidates=20)
+
+
+@needs_trees
+class TestCQR(SchedulerContract):
+    crash_stride = 17
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return CQR(**arguments, num_init_random=6, num_candidates=20)

@@ -115,22 +115,22 @@ def log_density(density: Mixture, columns: Sequence[Column], x: Array) -> Array:
     sums = [np.log(shares[-1]) + uniform.sum(axis=1)]
     for start in range(0, len(points), BLOCK):
         block = slice(start, start + BLOCK)
-        sums.append(_log_sum(points[block], np.log(shares[:-1][block]), widths, columns, x, uniform))
+        part = Mixture(points[block], shares[:-1][block], widths)
+        sums.append(_log_sum(part, columns, x, uniform))
     parts = np.stack(sums)
     top = parts.max(axis=0)
     return np.asarray(top + np.log(np.exp(parts - top).sum(axis=0)))
 
 
-def _log_sum(
-    points: Array, log_shares: Array, widths: Array, columns: Sequence[Column], x: Array, uniform: Array
-) -> Array:
-    """Logarithm of the weighted sum of some kernels at each candidate, (m,)."""
-    gaps = ~(np.isfinite(points).all(axis=0) & np.isfinite(x).all(axis=0))
+def _log_sum(density: Mixture, columns: Sequence[Column], x: Array, uniform: Array) -> Array:
+    """Logarithm of the weighted sum of kernels alone, one share for each, at each candidate, (m,)."""
+    points, shares, widths = density
+    gaps = np.asarray(np.isnan(points).any(axis=0) | np.isnan(x).any(axis=0))
     smooth = [i for i, column in enumerate(columns) if not (gaps[i] or column.categories or column.grid)]
     # All places at once: -|a - b|^2 / 2 and what belongs to a point alone are one product of matrices.
     h = widths[smooth]
     a, b = x[:, smooth] / h, points[:, smooth] / h
-    own = log_shares - (0.5 * b * b + _log_mass(points[:, smooth], h)).sum(axis=1)
+    own = np.log(shares) - (0.5 * b * b + _log_mass(points[:, smooth], h)).sum(axis=1)
     left = np.column_stack([a, np.ones(len(x)), -0.5 * (a * a).sum(axis=1)])
     right = np.column_stack([b, own, np.ones(len(points))])
     # From here on in single precision: what is far below the largest kernel counts for nothing, what is near it is exact to
@@ -145,7 +145,7 @@ def _log_sum(
     logs -= top[:, None]
     np.exp(logs, out=logs)
     total: Array = (logs @ np.ones(len(points), np.float32)).astype(np.float64)
-    return top + np.log(total)
+    return np.asarray(top + np.log(total))
 
 
 def _log_mass(points: Array, h: Array) -> Array:

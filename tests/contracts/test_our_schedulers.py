@@ -108,6 +108,7 @@ class TestTPE(SchedulerContract):
 
 
 class TestTPEOverConditions(TestTPE):
+    trials = 10
     config_space = {  # noqa: RUF012
         **TestGridSearchInOrder.config_space,
         "clip": optional(uniform(0, 1)),
@@ -130,15 +131,17 @@ class TestREAOverConditions(TestREA):
 
 @needs_trees
 class TestBORE(SchedulerContract):
-    crash_stride = 17
+    trials = 8
+    crash_stride = 7
 
     def make(self, **arguments: Any) -> Scheduler:
-        return BORE(**arguments, num_init_random=6, num_candidates=20)
+        return BORE(**arguments, num_init_random=3, num_candidates=20)
 
 
 @needs_trees
 class TestCQR(SchedulerContract):
-    crash_stride = 17
+    trials = 8
+    crash_stride = 7
 
     def make(self, **arguments: Any) -> Scheduler:
-        return CQR(**arguments, num_init_random=6, num_candidates=20)
+        return CQR(**arguments, num_init_random=3, num_candidates=20)

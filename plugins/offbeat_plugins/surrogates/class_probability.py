@@ -78,7 +78,7 @@ def _trees(x: Array, positive: NDArray[np.bool_], candidates: Array, columns: Se
     known = np.flatnonzero(np.isfinite(x).any(axis=0))
     if not len(known):
         return np.full(len(candidates), positive.mean())
-    model = boosted(HistGradientBoostingClassifier, [columns[i] for i in known], seed)
+    model = boosted(HistGradientBoostingClassifier, [columns[i] for i in known.tolist()], seed)
     return _predicted(model, x[:, known], positive, candidates[:, known])
 
 

@@ -9,7 +9,7 @@ is a product over columns, so that what goes together in the points goes togethe
 - NaN: a kernel whose point lacks a column says nothing about it and has the uniform distribution there; where a candidate
   lacks it, the column is left out. Both are exact: each is the kernel's marginal.
 
-Plain functions of arrays in NumPy. At all sizes that `MOST` allows they are as fast as the same arithmetic compiled by XLA.
+Plain functions of arrays in NumPy; `parzen_jax` has the one that takes the time as a compiled program.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _log_sum(density: Mixture, columns: Sequence[Column], x: Array, uniform: Arr
     # All places at once: -|a - b|^2 / 2 and what belongs to a point alone are one product of matrices.
     h = widths[smooth]
     a, b = x[:, smooth] / h, points[:, smooth] / h
-    own = np.log(shares) - (0.5 * b * b + _log_mass(points[:, smooth], h)).sum(axis=1)
+    own = np.log(shares) - (0.5 * b * b + log_mass(points[:, smooth], h)).sum(axis=1)
     left = np.column_stack([a, np.ones(len(x)), -0.5 * (a * a).sum(axis=1)])
     right = np.column_stack([b, own, np.ones(len(points))])
     # From here on in single precision: what is far below the largest kernel counts for nothing, what is near it is exact to
@@ -148,8 +148,8 @@ def _log_sum(density: Mixture, columns: Sequence[Column], x: Array, uniform: Arr
     return np.asarray(top + np.log(total))
 
 
-def _log_mass(points: Array, h: Array) -> Array:
-    """Logarithm of what a normal density has to be divided by to be one on [0, 1]."""
+def log_mass(points: Array, h: Array) -> Array:
+    """Logarithm of what exp(-z^2 / 2) has to be divided by to be a density on [0, 1], z from points in widths h."""
     return np.asarray(np.log(ndtr((1.0 - points) / h) - ndtr(-points / h)) + np.log(h) + _LOG_ROOT_TAU)
 
 
@@ -162,11 +162,16 @@ def _kernels(column: Column, points: Array, width: Any, x: Array) -> Array:
         same, other = np.float32(np.log1p(-width)), np.float32(np.log(width / (k - 1)))
         return np.asarray(np.where(x[:, None] == points[None, :], same, other))
     if column.grid:
-        edges = ndtr((column.borders[None, :] - column.places[:, None]) / width)
-        # The cells of one place have the whole mass between them; what is too small to be a number is no zero either.
-        masses = np.maximum(np.diff(edges, axis=1) / (edges[:, -1:] - edges[:, :1]), 1e-300)
-        return np.asarray(np.log(masses).astype(np.float32).T[column.cells(x)].take(column.cells(points), axis=1))
-    return np.asarray(-0.5 * ((x[:, None] - points[None, :]) / width) ** 2 - _log_mass(points, width))
+        table = grid_table(column, width).astype(np.float32)
+        return np.asarray(table[column.cells(x)].take(column.cells(points), axis=1))
+    return np.asarray(-0.5 * ((x[:, None] - points[None, :]) / width) ** 2 - log_mass(points, width))
+
+
+def grid_table(column: Column, width: Any) -> Array:
+    """Logarithm of the mass in each cell (rows) of the kernel at each place (columns), (cells, places)."""
+    edges = ndtr((column.borders[None, :] - column.places[:, None]) / width)
+    # The cells of one place have the whole mass between them; what is too small to be a number is no zero either.
+    return np.asarray(np.log(np.maximum(np.diff(edges, axis=1) / (edges[:, -1:] - edges[:, :1]), 1e-300)).T)
 
 
 def _with_gaps(column: Column, points: Array, width: Any, x: Array, uniform: Array) -> Array:

@@ -24,6 +24,10 @@ _SPACE: Final = ("config_space", "config_space=")
 _POINTS: Final = ("points_to_evaluate", "points_to_evaluate=")
 _SEED: Final = ("random_seed", "random_seed=")
 _TIME: Final = ("max_wallclock_time", "max_wallclock_time= (seconds)")
+_INITIAL: Final = (
+    "num_init_random",
+    "num_init_random= (how many trials have to be measured before the model is asked)",
+)
 _STARTED: Final = ("max_num_trials_started", "max_num_trials_started=")
 
 FOREIGN_NAMES: Final[dict[str, tuple[str, str]]] = {
@@ -37,6 +41,11 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, str]]] = {
     **dict.fromkeys(("rng", "random_state", "seed"), _SEED),
     **dict.fromkeys(("max_wallclock", "timeout", "wallclock_time"), _TIME),
     **dict.fromkeys(("max_trials", "n_trials", "num_samples"), _STARTED),
+    **dict.fromkeys(
+        ("init_random", "n_startup_trials", "num_init_random_draws", "num_min_data_points", "min_points_in_model"),
+        _INITIAL,
+    ),
+    "random_prob": ("random_fraction", "random_fraction="),
     "eta": ("reduction_factor", "reduction_factor="),
     "num_brackets": ("brackets", "brackets="),
 }

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
+
 from offbeat.config_space import choice, optional, randint, require, uniform, when
-from offbeat.optimizer.baselines import ASHA, TPE, BayesianOptimization, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.optimizer.baselines import (
+    ASHA,
+    BORE,
+    CQR,
+    REA,
+    TPE,
+    BayesianOptimization,
+    GridSearch,
+    MedianStoppingRule,
+    RandomSearch,
+)
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
+
+needs_trees = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="needs scikit-learn: pip install 'offbeat[trees]'"
+)
 
 
 class TestRandomSearch(SchedulerContract):
@@ -94,12 +111,14 @@ class TestMedianStoppingRuleAroundAPromotingScheduler(SchedulerContract):
 
 class TestTPE(SchedulerContract):
     trials = 16
+    crash_stride = 5
 
     def make(self, **arguments: Any) -> Scheduler:
-        return TPE(**arguments, num_init_random=4)
+        return TPE(**arguments, num_init_random=4, num_candidates=12)
 
 
 class TestTPEOverConditions(TestTPE):
+    trials = 10
     config_space = {  # noqa: RUF012
         **TestGridSearchInOrder.config_space,
         "clip": optional(uniform(0, 1)),
@@ -108,8 +127,39 @@ class TestTPEOverConditions(TestTPE):
     small_space = TestGridSearchInOrder.small_space
 
 
+class TestREA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return REA(**arguments, population_size=4, sample_size=3)
+
+
+class TestREAOverConditions(TestREA):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+
+
+@needs_trees
+class TestBORE(SchedulerContract):
+    trials = 8
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return BORE(**arguments, num_init_random=3, num_candidates=20)
+
+
+@needs_trees
+class TestCQR(SchedulerContract):
+    trials = 8
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return CQR(**arguments, num_init_random=3, num_candidates=20)
+
+
 class TestBayesianOptimization(SchedulerContract):
     trials = 6
+    crash_stride = 3
 
     def make(self, **arguments: Any) -> Scheduler:
         return BayesianOptimization(**arguments, num_init_random=2, backend="numpy")
@@ -118,3 +168,4 @@ class TestBayesianOptimization(SchedulerContract):
 class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     config_space = TestTPEOverConditions.config_space
     small_space = TestGridSearchInOrder.small_space
+    crash_stride = 7

@@ -29,7 +29,7 @@ from offbeat.events import (
     TrialStopped,
     wire_name,
 )
-from offbeat.optimizer.baselines import ASHA, RandomSearch
+from offbeat.optimizer.baselines import ASHA, REA, TPE, RandomSearch
 from offbeat.results import load
 from offbeat.testing.recording import RecordingObserver
 from offbeat_plugins.blackboxes.digits import config_space
@@ -42,7 +42,11 @@ SCHEDULERS: dict[str, Callable[[], Any]] = {
     "random-search": lambda: RandomSearch(config_space(), "val_error", random_seed=7, **RESOURCE),
     "asha-stopping": lambda: ASHA(config_space(), "val_error", random_seed=7, **RESOURCE),
     "asha-promotion": lambda: ASHA(config_space(), "val_error", random_seed=7, type="promotion", **RESOURCE),
+    "tpe": lambda: TPE(config_space(), "val_error", random_seed=7, num_init_random=3, **RESOURCE),
+    "rea": lambda: REA(config_space(), "val_error", random_seed=7, population_size=3, sample_size=2, **RESOURCE),
 }
+TRIALS = {"random-search": 6, "tpe": 12, "rea": 12}
+"""Of a golden transcript; 27 of those who stop most of them early."""
 
 
 def digits(**options: Any) -> SimulatedBackend:
@@ -58,7 +62,8 @@ def line(event: Event) -> str | None:
     match event:
         case Suggested(kind="start"):
             config = " ".join(f"{k}={v}" for k, v in (event.config or {}).items())
-            return f"{at} suggested {event.trial} {config} until={event.until}"
+            why = f" | {event.why}" if event.why else ""
+            return f"{at} suggested {event.trial} {config} until={event.until}{why}"
         case Suggested():
             return f"{at} suggested {event.kind} {event.trial} until={event.until} | {event.why}"
         case TrialResult():
@@ -80,8 +85,7 @@ def transcript(found: list[Event]) -> list[str]:
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_golden_transcript(lab: Any, name: str) -> None:
     """OFFBEAT_WRITE_GOLDEN=1 writes the transcripts anew and fails, so that nobody leaves it on."""
-    n = 6 if name == "random-search" else 27
-    stop = StoppingCriterion(max_num_trials_started=n)
+    stop = StoppingCriterion(max_num_trials_started=TRIALS.get(name, 27))
     lab.run(lab.tuner(lab.home, SCHEDULERS[name](), backend=digits(), stop_criterion=stop))
     found = transcript(lab.events(lab.home))
     file = GOLDEN / f"simulated-{name}.txt"

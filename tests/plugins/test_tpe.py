@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from offbeat.arguments import UnknownArgument
 from offbeat.config_space import choice, loguniform, optional, ordinal, randint, require, uniform, when
 from offbeat.describe import build, describe
-from offbeat.errors import InvalidArgument
+from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.optimizer.baselines import KDE, TPE, RandomSearch
+from offbeat_plugins.searchers import tpe as tpe_module
 from offbeat_plugins.searchers.tpe import split
 
 MIXED: dict[str, Any] = {
@@ -229,11 +230,20 @@ def test_it_is_described_and_kde_is_the_same_under_another_name(game: Any) -> No
         ({"random_fraction": 1.5}, "share from 0 to 1"),
         ({"prior_weight": 0.0}, "prior_weight=0.0"),
         ({"metric": ["loss", "size"]}, "RandomSearch takes several"),
+        ({"arithmetic": "jaxx"}, "Did you mean 'jax'"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         TPE(**{"config_space": MIXED, "metric": "loss", **arguments})
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tpe_module, "find_spec", lambda _: None)
+    with pytest.raises(
+        MissingExtra, match=r"TPE with arithmetic='jax' needs more packages: pip install 'offbeat\[jax\]'"
+    ):
+        TPE(MIXED, "loss", arithmetic="jax")
 
 
 def test_a_misspelt_argument_gets_the_nearest() -> None:

@@ -16,7 +16,7 @@ CLOCKS: Final = (
 )  # fmt: skip
 
 EXCUSED: Final[Collection[str]] = frozenset(
-    {"numpy", "scipy", "jax", "jaxlib", "sklearn", "msgspec", "anyio", "pytest"}
+    {"numpy", "scipy", "jax", "jaxlib", "sklearn", "joblib", "msgspec", "anyio", "pytest"}
 )
 """Libraries that read the clock for reasons of their own (log lines, time-outs); so does the standard library."""
 

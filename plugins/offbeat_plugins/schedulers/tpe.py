@@ -10,7 +10,7 @@ from offbeat.describe import described
 from offbeat.protocols import Mode, NonFinite
 from offbeat.space import Space
 from offbeat_plugins.schedulers.single_fidelity import SingleFidelity, objective_of
-from offbeat_plugins.searchers.tpe import TPESearcher
+from offbeat_plugins.searchers.tpe import Arithmetic, TPESearcher
 
 
 @described
@@ -27,14 +27,14 @@ class TPE(SingleFidelity):
         allow_duplicates: a configuration may come again; otherwise the run ends when a finite space is exhausted.
         num_init_random: as long as fewer trials have been measured, draws are random.
         random_fraction: share of the later proposals that are random nevertheless.
-        top_n_percent, top_n_most, num_candidates, prior_weight: see `TPESearcher`.
+        top_n_percent, top_n_most, num_candidates, prior_weight, arithmetic: see `TPESearcher`.
         random_seed: None chooses one, which the journal keeps.
         resource_attr: name under which the script reports its progress, if it does; `time_attr` is the same.
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run.
         nonfinite: what NaN or an infinite value means: "fail" ends the trial as failed, "worst" counts as the worst value so
             far, "ignore" drops the report.
 
-    Raises InvalidArgument, InvalidSpace.
+    Raises InvalidArgument, InvalidSpace, MissingExtra.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class TPE(SingleFidelity):
         top_n_most: int = 25,
         num_candidates: int = 64,
         prior_weight: float = 0.3,
+        arithmetic: Arithmetic = "numpy",
         random_seed: int | None = None,
         resource_attr: str | None = None,
         time_attr: str | None = None,
@@ -78,6 +79,7 @@ class TPE(SingleFidelity):
             top_n_most=top_n_most,
             num_candidates=num_candidates,
             prior_weight=prior_weight,
+            arithmetic=arithmetic,
         )
         super().__init__(space, objective, random_seed, searcher)
 

@@ -86,7 +86,9 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         )
         require_count("max_size_data", max_size_data)
         if max_size_data < FEWEST:
-            raise InvalidArgument(f"max_size_data={max_size_data}: the model needs {FEWEST} trials at least to choose from.")
+            raise InvalidArgument(
+                f"max_size_data={max_size_data}: the model needs {FEWEST} trials at least to choose from."
+            )
         options = {"acquisition": acquisition, "transform": transform, "capacity": max_size_data}
         try:
             Options(**options, backend=backend)  # type: ignore[arg-type]

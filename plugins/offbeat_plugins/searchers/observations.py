@@ -112,7 +112,7 @@ class Observations:
         by_level: keep the values at every resource level too, see `at_level`.
 
     Attributes:
-        configs: by row.
+        configs, trials: by row.
         seen: every configuration that was suggested, those from outside and those of failed trials included.
         proposed: how many of the configurations were not brought in from outside.
     """
@@ -121,6 +121,7 @@ class Observations:
 
     def __init__(self, space: Space, objective: Objective, *, by_level: bool = False) -> None:
         self.configs: list[Mapping[str, Any]] = []
+        self.trials: list[TrialId] = []
         self.seen = Seen(space)
         self.proposed = 0
         self._names = tuple(spec.name for spec in objective.metrics)
@@ -149,6 +150,7 @@ class Observations:
         if event.kind == "start" and event.config is not None:
             self._rows[event.trial] = len(self.configs)
             self.configs.append(event.config)
+            self.trials.append(event.trial)
             self.seen.add(event.config)
             self.proposed += "enqueued" not in event.tags
             self._values.extend(1)
@@ -173,6 +175,14 @@ class Observations:
         self._classes.rows[row, 0] = _WORTHLESS if found == _MEASURED and row not in self._reported else found
 
     # --- what models read
+
+    def row(self, trial: TrialId | None) -> int | None:
+        """The row of a trial; None for one that is not known."""
+        return None if trial is None else self._rows.get(trial)
+
+    def is_measured(self, row: int) -> bool:
+        """Whether a row is among `measured`."""
+        return bool(self._classes.rows[row, 0] == _MEASURED)
 
     @property
     def measured(self) -> NDArray[np.intp]:

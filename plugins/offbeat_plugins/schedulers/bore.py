@@ -1,0 +1,82 @@
+"""BORE: a classifier says what to try (Tiao et al. 2021); nothing is ever stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from offbeat.arguments import explained
+from offbeat.describe import described
+from offbeat.protocols import Mode, NonFinite
+from offbeat.space import Space
+from offbeat_plugins.schedulers.single_fidelity import SingleFidelity, objective_of
+from offbeat_plugins.searchers.bore import BORESearcher, Classifier
+
+
+@described
+@explained
+class BORE(SingleFidelity):
+    """Tries what a classifier takes for a good configuration, and lets every trial run to its end.
+
+    How it chooses is said at `BORESearcher`. Needs the extra `trees`, with `classifier="mlp"` the extra `jax`.
+
+    Args:
+        config_space: hyperparameters by name, or a Space.
+        metric: name of the reported metric; mode: "min" or "max".
+        points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
+        allow_duplicates: a configuration may come again; otherwise the run ends when a finite space is exhausted.
+        num_init_random: as long as fewer trials have been measured, draws are random.
+        random_fraction: share of the later proposals that are random nevertheless.
+        classifier: "trees", "forest", "logistic" or "mlp".
+        gamma: share of the trials that count as good, 0 < gamma < 1.
+        num_candidates: how many configurations are compared for each proposal.
+        random_seed: None chooses one, which the journal keeps.
+        resource_attr: name under which the script reports its progress, if it does; `time_attr` is the same.
+        max_resource_attr: name of the constant in `config_space` that tells the script how far to run.
+        nonfinite: what NaN or an infinite value means: "fail" ends the trial as failed, "worst" counts as the worst value so
+            far, "ignore" drops the report.
+
+    Raises InvalidArgument, InvalidSpace, MissingExtra.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any] | Space,
+        metric: str,
+        mode: Mode = "min",
+        *,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        allow_duplicates: bool = False,
+        num_init_random: int = 6,
+        random_fraction: float = 0.0,
+        classifier: Classifier = "trees",
+        gamma: float = 0.25,
+        num_candidates: int = 500,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        time_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
+    ) -> None:
+        space = Space.of(config_space)
+        objective = objective_of(
+            space,
+            metric,
+            mode,
+            resource_attr=resource_attr,
+            time_attr=time_attr,
+            max_resource_attr=max_resource_attr,
+            nonfinite=nonfinite,
+        )
+        searcher = BORESearcher(
+            space,
+            objective,
+            points_to_evaluate=points_to_evaluate,
+            allow_duplicates=allow_duplicates,
+            num_init_random=num_init_random,
+            random_fraction=random_fraction,
+            classifier=classifier,
+            gamma=gamma,
+            num_candidates=num_candidates,
+        )
+        super().__init__(space, objective, random_seed, searcher)

@@ -1,0 +1,105 @@
+"""Bayesian optimisation by density-ratio estimation (Tiao et al. 2021): a classifier in place of a model of the values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from offbeat.arguments import require_count
+from offbeat.errors import InvalidArgument, MissingExtra, nearest
+from offbeat.protocols import Objective, ProposalRequest
+from offbeat.space import Space
+from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
+from offbeat_plugins.surrogates import parzen
+from offbeat_plugins.surrogates.class_probability import CLASSIFIERS, class_probability
+from offbeat_plugins.surrogates.columns import Column
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+Classifier: TypeAlias = Literal["trees", "forest", "logistic", "mlp"]
+
+
+class BORESearcher(ModelBasedSearcher):
+    """The candidate that a classifier takes for a good one with the highest probability.
+
+    Good are the trials whose value is not above the `gamma` quantile; if all of them were, as when the worst value is the
+    commonest, those that are better than that. Running trials are among the others. Half of the candidates are random, half
+    are drawn around the good trials; of equally probable ones, of which trees leave many, the first one is taken, and their
+    order is random.
+
+    Args:
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        classifier: "trees" (boosted), "forest" (extremely randomised trees), "logistic" (regression; all three with extra
+            `trees`), "mlp" (a neural network, with extra `jax`).
+        gamma: share of the trials that are good, 0 < gamma < 1.
+        num_candidates: how many are compared.
+
+    Raises InvalidArgument, MissingExtra.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        allow_duplicates: bool = False,
+        num_init_random: int = 6,
+        random_fraction: float = 0.0,
+        classifier: Classifier = "trees",
+        gamma: float = 0.25,
+        num_candidates: int = 500,
+    ) -> None:
+        if classifier not in CLASSIFIERS:
+            raise InvalidArgument(f"classifier={classifier!r} is not valid. {nearest(str(classifier), CLASSIFIERS)}")
+        package, extra = ("optax", "jax") if classifier == "mlp" else ("sklearn", "trees")
+        if find_spec(package) is None:
+            raise MissingExtra(f"BORE with classifier={classifier!r}", extra)
+        if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
+            raise InvalidArgument(f"gamma={gamma!r}: give a share above 0 and below 1, such as 0.25.")
+        require_count("num_candidates", num_candidates)
+        super().__init__(
+            space,
+            objective,
+            points_to_evaluate=points_to_evaluate,
+            allow_duplicates=allow_duplicates,
+            num_init_random=num_init_random,
+            random_fraction=random_fraction,
+        )
+        self._classifier: Classifier = classifier
+        self._gamma, self._candidates = gamma, num_candidates
+
+    def prefer(self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
+        """The candidates by the probability that they are good."""
+        good = labels(values, self._gamma)
+        pending, rows = self._trials.pending, self.rows
+        x = rows[np.concatenate([measured, pending])]
+        positive = np.concatenate([good, np.zeros(len(pending), dtype=bool)])
+        kinds = self._columns.kinds
+        wild = self._columns.random(rng, (self._candidates + 1) // 2)
+        near = self._columns.settled(around(x[positive], kinds, rng, self._candidates // 2))
+        candidates = rng.permutation(np.concatenate([wild, near]))
+        seed = int(rng.integers(2**31))
+        found = class_probability(self._classifier, x, positive, candidates, columns=kinds, seed=seed)
+        order = np.argsort(-found, kind="stable")
+        why = f"probability {found[order[0]]:.3g} to be among the best {int(good.sum())} of {len(values)} trials"
+        return Preference((self._columns.decode(candidates[i][None])[0] for i in order), why)
+
+
+def labels(values: Array, gamma: float) -> NDArray[np.bool_]:
+    """Which values, not all of them equal, are good; at least one is, and at least one is not."""
+    good = values <= np.quantile(values, gamma)
+    return values < values.max() if good.all() else good
+
+
+def around(points: Array, columns: Sequence[Column], rng: Generator, count: int) -> Array:
+    """Candidates near to points."""
+    kept = points[parzen.thinned(len(points))]
+    return parzen.drawn(parzen.mixture(kept, columns, prior=1e-9), columns, rng, count)

@@ -65,7 +65,7 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         yield from _tables(group)
     yield from _gaps(comparison)
     yield Heading(2, "How it was computed")
-    yield from _method()
+    yield from _method(recorded=any(run.recorded for run in comparison.runs))
 
 
 def _setting(comparison: Comparison) -> Iterator[Block]:
@@ -165,7 +165,7 @@ def unsuitable(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def _method() -> Iterator[Block]:
+def _method(*, recorded: bool) -> Iterator[Block]:
     for sentence in (
         "Every run is the normal engine in simulated time. Only training takes time: the schedulers' own computing is free "
         "and its CPU seconds stand apart; pausing and resuming is free. Nobody gets a first guess (points_to_evaluate=[]). "
@@ -182,6 +182,12 @@ def _method() -> Iterator[Block]:
         "Ranks are taken for each benchmark and seed, ties averaged, and averaged.",
     ):
         yield Text(sentence, item=True)
+    if recorded:
+        yield Text(
+            "Recorded runs were read from files of other tools. Their seeds have numbers in common with ours and no random "
+            "numbers: pairing with them is valid, but makes no test sharper.",
+            item=True,
+        )
 
 
 def _count(number: int, what: str) -> str:

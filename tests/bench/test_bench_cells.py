@@ -146,6 +146,13 @@ def test_code_is_that_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert code.__wrapped__("bench_someone") != first
 
 
+def test_drawing_and_exporting_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from offbeat.bench.plan import _undeciding
+
+    assert {"offbeat/bench", "offbeat/cli", "offbeat_plugins/plots", "offbeat_plugins/exporters"} <= _undeciding()
+    assert not {"offbeat_plugins/schedulers", "offbeat_plugins/searchers", "offbeat_plugins"} & _undeciding()
+
+
 def test_a_scheduler_that_cannot_work_somewhere_says_why_and_is_left_out_there() -> None:
     ends = Problem(Benchmark(name="ends", blackbox="digits", levels="last", budget=5.0, best=0.0, median=1.0, max_t=27))
     # ASHA with all its rungs at one level has nothing to compare.

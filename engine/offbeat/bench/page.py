@@ -176,10 +176,12 @@ def _method(*, recorded: bool) -> Iterator[Block]:
         f"Figures are means over benchmarks of means over seeds. Intervals: {st.RESAMPLES} resamples of whole seeds, the "
         "percentile interval widened for few seeds (Hesterberg 2015). They speak about these benchmarks, not about others.",
         "Differences are paired by benchmark and seed; p-values are two-sided, from Student's t with the resamples' standard "
-        f"error, and adjusted by Holm over all pairs of a group at a checkpoint; fewer than {st.MIN_SEEDS} common seeds are "
-        "not tested. Non-inferiority is the one-sided 95 % bound of the difference against the margin, each pair by itself: "
-        "to be as good as all others is the intersection of such tests, which needs no adjustment.",
-        "Ranks are taken for each benchmark and seed, ties averaged, and averaged.",
+        "error, and adjusted by Holm over all pairs of a group's own methods at a checkpoint, and, by themselves, over all "
+        f"pairs of an own and a recorded one; fewer than {st.MIN_SEEDS} common seeds are not tested.",
+        "Non-inferiority is the one-sided 95 % bound of the difference against the margin, each pair by itself: to be as good "
+        "as all others is the intersection of such tests, which needs no adjustment.",
+        f"Ranks are taken for each benchmark and seed, ties averaged, and averaged; among all methods, recorded ones with at "
+        f"least {st.MIN_SEEDS} seeds.",
     ):
         yield Text(sentence, item=True)
     if recorded:

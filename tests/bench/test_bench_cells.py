@@ -166,8 +166,8 @@ def test_a_scheduler_that_cannot_work_somewhere_says_why_and_is_left_out_there()
     assert [(one.contestant.label, one.benchmark.name) for one in made.cells] == [
         ("asha", "digits"), ("random", "digits"), ("random", "short"),
     ]  # fmt: skip
-    with pytest.raises(InvalidArgument, match="grace_period"):
-        plan(contestants("asha"), [one_level], [0])
+    with pytest.raises(InvalidArgument, match="Scheduler 'mine': grace_period"):
+        plan(contestants("mine=asha"), [one_level], [0])
 
 
 def test_runs_are_the_steps_at_each_percent(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def plan(
         seeds: of the runs.
         references: folder in which measured references are kept.
 
-    Raises InvalidArgument: no seed, or a scheduler that can work on none of the benchmarks; its own sentence then.
+    Raises InvalidArgument: no seed, or a scheduler that can work on none of the benchmarks; with its own sentence.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise InvalidArgument(f"seeds={list(seeds)!r}: give at least one, each once.")
@@ -65,7 +65,7 @@ def plan(
                 errors.append(error)
                 unsuitable[contestant.label, name] = str(error)
         if len(errors) == len(whole):
-            raise errors[0]
+            raise InvalidArgument(f"Scheduler {contestant.label!r}: {errors[0]}") from errors[0]
     cells = [
         Cell(key=key(contestant, problem, seed), contestant=contestant, benchmark=problem.benchmark, seed=seed)
         for seed in seeds
@@ -81,16 +81,17 @@ def plan(
 def key(contestant: Contestant, problem: Problem, seed: int) -> str:
     """32 hexadecimal digits over all that decides what a run gives; the label is not in it.
 
-    The scheduler (plugin, options, code of its package), the engine's code, the benchmark's fingerprint, its budget and
-    workers, and the seed.
+    The scheduler (plugin, options, code of its package), the code of the engine and the simulation, the benchmark's
+    fingerprint, its budget and workers, and the seed.
     """
     benchmark = problem.benchmark
     plugin = load("offbeat.schedulers", contestant.plugin)
+    packages = {one.__module__.partition(".")[0] for one in (plugin, load("offbeat.backends", "simulated"))}
     whole = {
         "format": FORMAT,
         "plugin": f"{plugin.__module__}:{plugin.__qualname__}",
         "options": contestant.options,
-        "code": [code("offbeat"), code(plugin.__module__.partition(".")[0])],
+        "code": [code(package) for package in sorted({"offbeat", *packages})],
         "benchmark": problem.fingerprint,
         "budget": benchmark.budget,
         "n_workers": benchmark.n_workers,

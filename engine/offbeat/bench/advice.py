@@ -29,6 +29,18 @@ def advice(group: Group) -> list[str]:
     return [_at(group, checkpoint) for checkpoint in CHECKPOINTS]
 
 
+def choices(group: Group, checkpoint: float) -> list[str]:
+    """The own methods that are not shown to be worse than the one with the lowest mean, which comes first.
+
+    Empty where nothing can be said: with fewer than `MIN_SEEDS` seeds, or less than two methods.
+    """
+    first = leader(group, checkpoint)
+    if first is None or len(group.own) < 2 or first.seeds < MIN_SEEDS:
+        return []
+    others = [method for method in group.own if method != first.method]
+    return [first.method, *(one for one in others if not shown(group.pair(one, first.method, checkpoint)))]
+
+
 def leader(group: Group, checkpoint: float) -> Score | None:
     """The own method with the lowest mean; None without one."""
     scores = [group.score(method, checkpoint) for method in group.own]
@@ -63,7 +75,7 @@ def _at(group: Group, checkpoint: float) -> str:
             f"**{first.method}** has the lowest mean ({_interval(first)}; it leads in {first.leads or 0:.0%} of the "
             f"resamples{_equal(same)}), but {_listed(open_)} {'is' if len(open_) == 1 else 'are'} not shown to be worse"
         )
-        text += f"; {_listed(as_good)} within {group.margin:g} of it for certain" if as_good else ""
+        text += f"; {_listed(as_good)} at most {group.margin:g} worse with 95 % confidence" if as_good else ""
         text += f". Worse: {_worse(pairs, worse)}." if worse else "."
     return text + _recorded(group, first, checkpoint)
 

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 from offbeat.bench import statistics as st
-from offbeat.bench.advice import advice, leader, shown
+from offbeat.bench.advice import advice, choices, leader, shown
 from offbeat.bench.comparison import CHECKPOINTS, MARGINS, Comparison, Group, Pair, Score
 
 
@@ -55,6 +55,10 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         "This follows from the runs below alone: from these benchmarks, this number of workers and these budgets. "
         f"{_margins(comparison)}"
     )
+    if any(choices(group, 1.0) for group in comparison.groups):
+        yield Text("Methods that are not told apart from the one with the lowest mean, which stands first:")
+        heads = ("benchmarks", *(f"{one:.0%} of the budget" for one in CHECKPOINTS))
+        yield Grid(heads, [[group.title, *(_choice(group, one) for one in CHECKPOINTS)] for group in comparison.groups])
     for group in comparison.groups:
         yield Heading(3, group.title)
         for sentence in advice(group):
@@ -80,15 +84,27 @@ def _setting(comparison: Comparison) -> Iterator[Block]:
         f"and the engine.{beside}"
     )
     yield Grid(
-        ("benchmark", "workers", "budget, simulated s", "levels", "best error", "median error", "where from"),
+        ("benchmark", "workers", "budget, simulated s", "levels", "best error", "median error"),
         [
             [
                 one.name, str(one.n_workers), _figure(one.budget), "ends only" if one.levels == "last" else "curves",
-                _figure(one.best), _figure(one.median), one.source,
+                _figure(one.best), _figure(one.median),
             ]
             for one in comparison.benchmarks.values()
         ],
     )  # fmt: skip
+    sources: dict[str, list[str]] = {}
+    for one in comparison.benchmarks.values():
+        sources.setdefault(one.source or "as given", []).append(one.name)
+    for source, names in sources.items():
+        yield Text(f"Best and median error of {', '.join(names)}: {source}.", item=True)
+
+
+def _choice(group: Group, checkpoint: float) -> str:
+    found = choices(group, checkpoint)
+    if len(found) == len(group.own) > 2:
+        return f"any of the {len(found)}"
+    return " or ".join(found) or "-"
 
 
 def _margins(comparison: Comparison) -> str:
@@ -209,4 +225,6 @@ def _short(value: float) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4g}" if value is not None and isfinite(value) else "-"
+    if value is None or not isfinite(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

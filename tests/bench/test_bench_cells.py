@@ -71,6 +71,15 @@ def test_a_cell_repeats() -> None:
     assert run(cell("asha", problem, seed=5), problem).digest != first.digest
 
 
+def test_inside_of_a_running_loop_as_in_a_notebook() -> None:
+    problem = Problem(benchmark("digits"))
+
+    async def within() -> str:
+        return run(cell("asha", problem), problem).digest
+
+    assert asyncio.run(within()) == run(cell("asha", problem), problem).digest
+
+
 def test_more_is_better_and_errors_are_less(tmp_path: Path) -> None:
     from offbeat.blackbox import FunctionBlackbox
     from offbeat.config_space import uniform

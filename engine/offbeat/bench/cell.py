@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -100,7 +99,7 @@ def run(cell: Cell, problem: Problem) -> CellResult:
             home=home,
             durability="end",
         )
-        outcome = asyncio.run(tuner.arun())
+        outcome = tuner.run()
         blackbox_cpu = problem.blackbox.spent - looked_up
         cpu = process_cpu() - began - blackbox_cpu
         events = [recorded.event for recorded in read_journal(ExperimentFolder(outcome.folder))]

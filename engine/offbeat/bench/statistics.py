@@ -88,7 +88,7 @@ def resampled(values: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
     drawn = sizes > 0
     means = np.divide(sums, sizes, out=np.zeros_like(sums), where=drawn)
     # Without a run on a task there is no mean over the tasks, in no resample.
-    tasks = np.where(there.any(-1).all(-1)[..., None], drawn.sum(-2), 0)
+    tasks = drawn.sum(-2) * np.asarray(there.any(-1).all(-1))[..., None]
     return np.asarray(np.divide(means.sum(-2), tasks, out=np.full(tasks.shape, np.nan), where=tasks > 0))
 
 

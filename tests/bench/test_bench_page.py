@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -49,6 +50,17 @@ def test_methods_that_are_alike_are_not_told_apart(made: Any) -> None:
         assert re.search(r"\*\*(one|two)\*\* has the lowest mean .* but (one|two) is not shown to be worse", sentence)
         assert "at most 0.02 worse with 95 % confidence" in sentence
         assert re.search(r"Worse: bad by 0\.(59|60)", sentence)
+
+
+def test_methods_that_do_the_same_are_called_the_same(made: Any) -> None:
+    alike = noisy(made, {"one": 0.2})
+    runs = [*alike.runs, *(msgspec.structs.replace(run, method="two") for run in alike.runs)]
+    (group,) = Comparison(runs, list(alike.benchmarks.values())).groups
+    assert advice(group)[0].startswith("At 10% of the budget: all methods are the same run by run, 0.2")
+    worse = noisy(made, {"bad": 0.8}).runs
+    (group,) = Comparison([*runs, *worse], list(alike.benchmarks.values())).groups
+    assert "use **one**" in advice(group)[0]
+    assert ", which two equals run by run. All others are worse: bad by 0." in advice(group)[0]
 
 
 def test_the_best_can_change_with_the_budget(made: Any) -> None:

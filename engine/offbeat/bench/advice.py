@@ -67,13 +67,15 @@ def _at(group: Group, checkpoint: float) -> str:
     text = f"{begin}: "
     if not others:
         text += f"**{first.method}** is the only own method ({_interval(first)})."
+    elif len(same) == len(others):
+        text += f"all methods are the same run by run, {_interval(first)}."
     elif not open_:
         text += f"use **{first.method}** ({_interval(first)}){_equal(same)}."
         text += f" All others are worse: {_worse(pairs, worse)}." if worse else ""
     else:
         text += (
             f"**{first.method}** has the lowest mean ({_interval(first)}; it leads in {first.leads or 0:.0%} of the "
-            f"resamples{_equal(same)}), but {_listed(open_)} {'is' if len(open_) == 1 else 'are'} not shown to be worse"
+            f"resamples){_equal(same)}, but {_listed(open_)} {'is' if len(open_) == 1 else 'are'} not shown to be worse"
         )
         text += f"; {_listed(as_good)} at most {group.margin:g} worse with 95 % confidence" if as_good else ""
         text += f". Worse: {_worse(pairs, worse)}." if worse else "."

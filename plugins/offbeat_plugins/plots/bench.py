@@ -74,15 +74,15 @@ def _panel(axes: Any, group: Group, values: dict[str, Values], looks: dict[str, 
     import numpy as np
 
     share = np.arange(1, POINTS + 1) / POINTS
+    for method in group.own:
+        mean, low, high = values[method]
+        axes.plot(share, mean, label=method, linewidth=2, zorder=3, **looks[method])
+        axes.fill_between(share, low, high, color=looks[method]["color"], alpha=0.15, linewidth=0, zorder=2)
     ends = {method: float(values[method][0][-1]) for method in values if method in group.recorded}
     others = sorted((method for method, end in ends.items() if isfinite(end)), key=lambda method: ends[method])
     for number, method in enumerate(others[:RECORDED]):
         look = {"color": GREY, "linestyle": DASHES[number % len(DASHES)], "linewidth": 1 + number // len(DASHES)}
         axes.plot(share, values[method][0], label=method, zorder=1, **look)
-    for method in group.own:
-        mean, low, high = values[method]
-        axes.plot(share, mean, label=method, linewidth=2, zorder=3, **looks[method])
-        axes.fill_between(share, low, high, color=looks[method]["color"], alpha=0.15, linewidth=0, zorder=2)
     axes.set_xscale("log")
     axes.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0], ["1 %", "2 %", "5 %", "10 %", "20 %", "50 %", "100 %"])
     axes.minorticks_off()

@@ -13,6 +13,7 @@ from offbeat.errors import DamagedBlackbox
 from offbeat.space.domain import Domain
 from offbeat.space.entries import Conditional
 from offbeat_plugins.blackboxes.repository.assembly import Options, Parts, assembled
+from offbeat_plugins.blackboxes.repository.columns import configurations
 from offbeat_plugins.blackboxes.repository.domains import entries_from_json
 from offbeat_plugins.blackboxes.repository.fidelity import fidelity_name
 from offbeat_plugins.blackboxes.repository.files import count_rows, read_columns, read_json, require
@@ -64,8 +65,7 @@ class TaskFrames:
         levels = [float(one) for one in rows[fidelity]] if fidelity in rows else [1.0] * n
         columns, values, fidelities = _dense(rows, names, metadata, levels)
         parts = Parts(
-            entries=entries,
-            columns=columns,
+            recorded=configurations(entries, columns, path),
             values=values,
             fidelities=fidelities,
             fidelity=fidelity,

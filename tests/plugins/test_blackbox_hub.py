@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -218,6 +219,13 @@ def test_a_folder_is_gone_on_with_after_a_broken_download(
     load_blackbox("fcnet", "a", repository=root)
     assert [name for method, name, _ in hub.asked[before:] if method == "GET"] == [path]
     assert BlackboxRepository(root).verify("fcnet") is None
+
+
+def test_two_at_once_fetch_it_once(hub: Hub, root: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda task: load_blackbox("fcnet", task, repository=root), ("a", "b")))
+    assert [box.curve({"x": "p"}, 0)["loss"][0] for box in found] == [0.0, 100.0]
+    assert sorted(fetched(hub)) == sorted(hub.files)
 
 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,13 +167,12 @@ class _Answering:
     def _code(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
         """Codes of configurations. Raises InvalidArgument for a name that is missing, InvalidConfig for a value."""
         try:
-            codes: NDArray[Any] = np.clip(self.space.encode(configs), 0.0, 1.0)
+            return self.space.encode(configs)
         except KeyError as error:
             name = str(error.args[0])
             raise InvalidArgument(
                 f"The configuration lacks hyperparameter {name!r}. {nearest(name, configs[0])}"
             ) from None
-        return codes
 
     def _check(self, seed: int) -> None:
         if not 0 <= seed < self.seeds:

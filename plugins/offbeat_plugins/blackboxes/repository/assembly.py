@@ -74,10 +74,11 @@ def assembled(parts: Parts, metadata: Metadata, options: Options) -> TabularBlac
     notes = [*metadata.notes, *noted, *parts.recorded.notes]
     elapsed = metadata.elapsed_attr
     metrics = [i for i, name in enumerate(objectives) if name != elapsed]
-    rows = with_results(values, metrics)
+    there = with_results(values, metrics)
+    rows = [int(row) for row in np.flatnonzero(there.any(axis=1))]
     if len(rows) < len(configs):
         notes.append(f"{len(configs) - len(rows)} of {len(configs)} configurations have no result; left out")
-    if not len(rows):
+    if not rows:
         raise DamagedBlackbox(str(path), "no configuration has a result")
     rows = _different(configs, rows, notes)
     cumulative = True
@@ -106,7 +107,7 @@ def assembled(parts: Parts, metadata: Metadata, options: Options) -> TabularBlac
         elapsed_attr=elapsed,
         rows=None if complete else rows,
         elapsed="cumulative" if cumulative else "per-level",
-        missing_seeds="next",
+        missing_seeds="nan" if there[rows].all() else "next",
         notes=notes,
     )
 
@@ -143,18 +144,18 @@ def _levels(fidelities: NDArray[Any], path: Path) -> tuple[list[int], list[int] 
     return levels, order, [f"fidelity values {found[:3]} are no whole numbers from 1 up; the levels are their places"]
 
 
-def with_results(values: NDArray[Any], metrics: Sequence[int]) -> list[int]:
-    """Rows of (config, seed, fidelity, objective) that have a number for a metric somewhere."""
-    there = np.zeros(len(values), dtype=bool)
+def with_results(values: NDArray[Any], metrics: Sequence[int]) -> NDArray[Any]:
+    """Which replicates of (config, seed, fidelity, objective) have a number for a metric somewhere: (config, seed)."""
+    there = np.zeros(values.shape[:2], dtype=bool)
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK]
         # Most have one at their first fidelity; the others are looked at as a whole.
-        found = np.asarray(~np.isnan(part[:, :, 0][..., metrics]).all(axis=(1, 2)))
-        others = np.flatnonzero(~found)
+        found = np.asarray(~np.isnan(part[:, :, 0][..., metrics]).all(axis=2))
+        others = np.flatnonzero(~found.all(axis=1))
         if len(others):
-            found[others] = ~np.isnan(part[others][..., metrics]).all(axis=(1, 2, 3))
+            found[others] = ~np.isnan(part[others][..., metrics]).all(axis=(2, 3))
         there[start : start + CHUNK] = found
-    return [int(row) for row in np.flatnonzero(there)]
+    return there
 
 
 def _different(configs: Configurations, rows: list[int], notes: list[str]) -> list[int]:

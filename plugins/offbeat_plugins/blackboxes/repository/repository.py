@@ -86,7 +86,8 @@ class BlackboxRepository:
                 raise DamagedBlackbox(
                     error.path, error.reason, "Load it without local_files_only=True: it is fetched again."
                 ) from None
-        return _read(self._hub.fetch(folder.relative_to(self._hub.folder).as_posix()), name, dataset, options)
+        place = folder.relative_to(self._hub.folder).as_posix()
+        return _read(self._hub.fetch(place, anew=True), name, dataset, options)
 
     def describe(self, name: str) -> dict[str, Any]:
         """What a folder that is here holds, from its headers: layout, tasks with their extents, objectives; or its problem."""
@@ -133,7 +134,7 @@ class BlackboxRepository:
             raise InvalidArgument("This repository was opened with local_files_only=True.")
         if not self._custom and name not in KNOWN:
             raise self._unknown(name)
-        return self._hub.fetch(places(name)[-1])
+        return self._fetched(name, anew=True)
 
     def write(
         self, name: str, tables: Mapping[str, TabularBlackbox] | TabularBlackbox, layout: TableLayout = "shared-table"
@@ -169,7 +170,10 @@ class BlackboxRepository:
                 raise self._unknown(name)
             if self._local_only:
                 raise UnknownBlackbox(name, self.names(), f"{self.root}, with local_files_only=True,")
-        return self.fetch(name)
+        return self._fetched(name, anew=self._force)
+
+    def _fetched(self, name: str, *, anew: bool) -> Path:
+        return self._hub.fetch(places(name)[-1], anew=anew)
 
     def _here(self, name: str) -> Path | None:
         """The folder of a name on this machine: the root's, then the fetched one. Raises InvalidArgument."""

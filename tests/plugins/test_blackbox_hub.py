@@ -280,6 +280,8 @@ def test_unknown_names_ask_nobody_and_the_nearest_is_named(hub: Hub, root: Path)
     ):  # fmt: skip
         with pytest.raises(UnknownBlackbox, match=f"There is no blackbox '{name}'.*Did you mean '{near}'"):
             load_blackbox(name, repository=root)
+    with pytest.raises(InvalidArgument, match="'fcnet' is not on this machine yet"):
+        BlackboxRepository(root).describe("fcnet")
     assert hub.requests == 0
     with pytest.raises(HubUnavailable, match="the hub has no such folder"):
         load_blackbox("pd1", "a", repository=root)

@@ -91,9 +91,7 @@ class BlackboxRepository:
 
     def describe(self, name: str) -> dict[str, Any]:
         """What a folder that is here holds, from its headers: layout, tasks with their extents, objectives; or its problem."""
-        folder = self._here(name)
-        if folder is None:
-            raise self._unknown(name)
+        folder = self._require_here(name)
         found: dict[str, Any] = {
             "name": name,
             "from": self._hub.repo_id if self._is_fetched(folder) else "folder",
@@ -113,9 +111,7 @@ class BlackboxRepository:
 
     def verify(self, name: str) -> str | None:
         """What is wrong with a folder, None if nothing: every task is read, and where it was fetched every hash compared."""
-        folder = self._here(name)
-        if folder is None:
-            raise self._unknown(name)
+        folder = self._require_here(name)
         if self._is_fetched(folder):
             fault = hubs.damage(folder, thorough=True)
             if fault is not None:
@@ -181,6 +177,18 @@ class BlackboxRepository:
         if local is not None:
             return local
         return next((found for place in places(name) if (found := self._hub.cached(place)) is not None), None)
+
+    def _require_here(self, name: str) -> Path:
+        """The folder of a name on this machine. Raises UnknownBlackbox, InvalidArgument."""
+        folder = self._here(name)
+        if folder is None and (self._custom or name in KNOWN):
+            raise InvalidArgument(
+                f"{name!r} is not on this machine yet: `offbeat blackboxes {name} --fetch` fetches it, and so does "
+                f"load_blackbox({name!r}, ...)."
+            )
+        if folder is None:
+            raise self._unknown(name)
+        return folder
 
     def _is_fetched(self, folder: Path) -> bool:
         return folder.is_relative_to(self._hub.folder)

@@ -16,7 +16,7 @@ import pytest
 
 from offbeat.blackbox import BlackboxRepository, TabularBlackbox, load_blackbox
 from offbeat.config_space import choice, finrange, logfinrange, loguniform, ordinal, uniform, when
-from offbeat.errors import DamagedBlackbox, InvalidArgument
+from offbeat.errors import DamagedBlackbox, InvalidArgument, MissingExtra
 from offbeat.protocols import Blackbox
 from offbeat.space import Space
 
@@ -526,12 +526,12 @@ def made(first: float = 0.0, configs: int = 20, **options: Any) -> TabularBlackb
     table[..., 2] = np.cumsum(table[..., 2], axis=2)
     table[0, 1] = table[1, 0, 1:] = np.nan
     return TabularBlackbox(
-        space, drawn, options.pop("values", table), objectives={"gain": "max", "size": None, "seconds": None},
+        space, drawn, options.pop("values", table), objectives={"gain": "max", "weight": None, "seconds": None},
         levels=(1, 3, 9), resource_attr="epoch", elapsed_attr="seconds", **options,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", ["shared-table", "task-tables"])
+@pytest.mark.parametrize("layout", ["shared-table", "task-tables", "task-frames"])
 def test_what_was_written_is_read_again(tmp_path: Path, layout: Any) -> None:
     tables = {"one": made(), "two": made(10.0)}
     repository = BlackboxRepository(tmp_path)
@@ -592,6 +592,13 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
         ({"a": made(), "b": lists}, "task-tables", "differ in their space"),
         (constrained, "shared-table", "no place for the constraint 'small'"),
         (lists, "shared-table", "lists for values"),
+        (
+            TabularBlackbox(
+                {"seed": choice([1, 2])}, [{"seed": 1}], np.zeros((1, 1, 1, 1)), objectives={"loss": "min"}
+            ),
+            "task-frames",
+            "two columns 'seed'",
+        ),
     ):
         with pytest.raises(InvalidArgument, match=said):
             repository.write("mine", tables, layout)  # type: ignore[arg-type]
@@ -601,3 +608,19 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
         repository.write("mine", made())
     with pytest.raises(InvalidArgument, match="cannot be a folder's"):
         repository.write("../mine", made())
+
+
+def test_a_hyperparameter_called_task_is_no_mark_of_a_row(tmp_path: Path) -> None:
+    root = frames(tmp_path, rows={"task": ["sort", "copy", "sort", "copy"]})
+    put(root / "box", "configspace.json", {**SPACE, "task": listed("Categorical", ["sort", "copy"])})
+    assert [config["task"] for config in load(root, "t0").configs] == ["sort", "copy"]
+
+
+@pytest.mark.parametrize("package", ["pyarrow", "huggingface_hub"])
+def test_without_a_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    import sys
+
+    shared(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[blackbox\]'"):
+        load(tmp_path) if package == "pyarrow" else load_blackbox("fcnet", "a", repository=tmp_path)

@@ -140,7 +140,8 @@ class BlackboxRepository:
         Args:
             name: of the folder, which must not be there.
             tables: one for each task; a single one is the task of the folder's own name.
-            layout: "shared-table" where all have the same configurations, seeds and levels, "task-tables" otherwise.
+            layout: "shared-table" where all have the same configurations, seeds and levels; "task-tables" where they have
+                not; "task-frames" for data frames, a row for each evaluation.
 
         Raises InvalidArgument.
         """

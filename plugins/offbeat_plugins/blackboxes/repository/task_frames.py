@@ -58,7 +58,7 @@ class TaskFrames:
             require(path, name, frame, "column")
         if metadata.seed_column is not None:
             require(path, metadata.seed_column, frame, "seed column")
-        rows = _of_task(frame, task)
+        rows = frame if "task" in (*names, *metadata.objectives) else _of_task(frame, task)
         n = len(rows[metadata.objectives[0]])
         if n == 0:
             raise DamagedBlackbox(str(path), f"it has no row of the task {task!r}")

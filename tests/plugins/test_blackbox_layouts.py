@@ -515,6 +515,7 @@ WRITTEN = {
     "size": ordinal(["small", "large"], kind="equal"),
     "slope": when(uniform(0, 1), "op == 'relu'"),
     "epochs": 3,
+    "settings": {"deep": [1, {"er": None}]},
 }
 
 

@@ -6,6 +6,7 @@ outside the bounds, values that are missing. What is recorded wins, since it is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,17 +34,17 @@ class Recorded(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_recorded(space_path: Path, configs_path: Path) -> Recorded:
-    """The configurations in a file of a description's columns.
+def read_recorded(space_path: Path, configs_path: Path, constants: str) -> Recorded:
+    """The configurations in a file, in a space with constants given as JSON.
 
     Kept for files that did not change, since the tasks of a shared table ask for the same ones. Raises DamagedBlackbox.
     """
-    return _read(space_path, configs_path, _stamp(space_path), _stamp(configs_path))
+    return _read(space_path, configs_path, constants, _stamp(space_path), _stamp(configs_path))
 
 
 @lru_cache(maxsize=4)
-def _read(space_path: Path, configs_path: Path, *_stamps: object) -> Recorded:
-    entries = entries_from_json(read_json(space_path), space_path)
+def _read(space_path: Path, configs_path: Path, constants: str, *_stamps: object) -> Recorded:
+    entries = entries_from_json(read_json(space_path), space_path) | json.loads(constants)
     return configurations(entries, read_columns(configs_path, entries), configs_path)
 
 

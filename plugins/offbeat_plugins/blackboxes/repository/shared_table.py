@@ -55,7 +55,7 @@ class SharedTable:
                 str(folder / VALUES), f"it has {table.shape[0]} tasks, metadata.json names {len(metadata.tasks)}"
             )
         parts = Parts(
-            recorded=read_recorded(folder / SPACE, folder / CONFIGS),
+            recorded=read_recorded(folder / SPACE, folder / CONFIGS, metadata.constants),
             values=table[metadata.tasks.index(task)],
             fidelities=open_array(folder / FIDELITIES, ("fidelity",)),
             fidelity=fidelity_name(folder / FIDELITY, metadata),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
@@ -65,7 +66,7 @@ class TaskFrames:
         levels = [float(one) for one in rows[fidelity]] if fidelity in rows else [1.0] * n
         columns, values, fidelities = _dense(rows, names, metadata, levels)
         parts = Parts(
-            recorded=configurations(entries, columns, path),
+            recorded=configurations(entries | json.loads(metadata.constants), columns, path),
             values=values,
             fidelities=fidelities,
             fidelity=fidelity,

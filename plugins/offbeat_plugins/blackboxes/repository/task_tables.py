@@ -51,7 +51,7 @@ class TaskTables:
         _check_there(folder, task)
         configs, values = folder / f"{task}{CONFIGS}", folder / f"{task}{VALUES}"
         parts = Parts(
-            recorded=read_recorded(folder / SPACE, configs),
+            recorded=read_recorded(folder / SPACE, configs, metadata.constants),
             values=open_array(values, AXES),
             fidelities=open_array(folder / f"{task}{FIDELITIES}", ("fidelity",)),
             fidelity=fidelity_name(folder / f"{task}{FIDELITY}", metadata),

@@ -138,7 +138,11 @@ def _write_common(folder: Path, tables: Mapping[str, TabularBlackbox], more: Map
             "metric_default": ranked[0] if ranked else next(iter(first.objectives)),
             "time_attr": first.resource_attr,
             **more,
-            OWN: {"modes": dict(first.objectives), "elapsed": first.elapsed},
+            OWN: {
+                "modes": dict(first.objectives),
+                "elapsed": first.elapsed,
+                "constants": dict(first.space.constants),
+            },
         },
     )
 

@@ -625,3 +625,16 @@ def test_without_a_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[blackbox\]'"):
         load(tmp_path) if package == "pyarrow" else load_blackbox("fcnet", "a", repository=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("metric_valid_error", "min"), ("metric_train_loss", "min"), ("val_cross_entropy", "min"), ("metric_CRPS", "min"),
+        ("metric_latency", "min"), ("val_balanced_accuracy", "max"), ("weighted_avg_auc_downstream_performance", "max"),
+        ("valid_r2", "max"), ("rank", None), ("time_infer_s", None),
+    ],
+)  # fmt: skip
+def test_the_sense_of_an_objective_is_guessed_from_its_name(tmp_path: Path, name: str, mode: str | None) -> None:
+    metadata = {**METADATA, "objectives_names": [name, "metric_elapsed_time"]}
+    assert load(shared(tmp_path, metadata=metadata)).objectives == {name: mode, "metric_elapsed_time": None}

@@ -14,7 +14,7 @@ from offbeat.config_space import choice, loguniform, ordinal, randint, uniform, 
 from offbeat.errors import InvalidArgument, InvalidConfig
 from offbeat.protocols import Blackbox
 from offbeat.space import Space
-from offbeat_plugins.blackboxes.neighbours import Neighbours
+from offbeat_plugins.blackboxes.surrogates.neighbours import Neighbours
 
 SPACE = {"lr": loguniform(1e-4, 1.0), "layers": ordinal([1, 2, 4, 8]), "op": choice(["relu", "tanh", "gelu"])}
 LEVELS = (1, 2, 4)

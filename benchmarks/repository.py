@@ -64,7 +64,7 @@ def timed(call: Callable[[], object]) -> float:
 def tasks(repository: BlackboxRepository, n: int) -> object:
     """The first n tasks, with nothing kept from an earlier call."""
     columns._read.cache_clear()
-    return [repository.load("table", str(task)) for task in range(n)]
+    return [repository.table("table", str(task)) for task in range(n)]
 
 
 def floor(folder: Path, n: int) -> object:
@@ -115,7 +115,7 @@ def main() -> None:
             lambda: timed(lambda: tasks(repository, TASKS)), lambda: timed(lambda: floor(folder, TASKS)), args.runs
         )
         say(what="read all", tasks=TASKS, seconds=ours, floor=theirs, ratio=ratio)
-        box: Any = repository.load("table", "3")
+        box: Any = repository.table("table", "3")
         near = add_surrogate(box)
         rng = np.random.default_rng(2)
         configs = [box.space.from_units(rng.random(box.space.width)) for _ in range(args.queries)]

@@ -269,7 +269,7 @@ def test_offline_it_says_so_and_what_is_here_still_loads(hub: Hub, root: Path, m
     ):
         load_blackbox("nasbench201", "cifar10", repository=root)
     assert load_blackbox("fcnet", "a", repository=root).seeds == 2
-    with pytest.raises(UnknownBlackbox, match="local_files_only=True"):
+    with pytest.raises(HubUnavailable, match="local_files_only=True"):
         load_blackbox("nasbench201", "cifar10", repository=root, local_files_only=True)
 
 
@@ -280,6 +280,8 @@ def test_unknown_names_ask_nobody_and_the_nearest_is_named(hub: Hub, root: Path)
     ):  # fmt: skip
         with pytest.raises(UnknownBlackbox, match=f"There is no blackbox '{name}'.*Did you mean '{near}'"):
             load_blackbox(name, repository=root)
+    with pytest.raises(UnknownBlackbox, match=r"Here: digits, mine\. On the hub: fcnet, .*hpob_NNNN"):
+        load_blackbox("zzz", repository=root)
     with pytest.raises(InvalidArgument, match="'fcnet' is not on this machine yet"):
         BlackboxRepository(root).describe("fcnet")
     assert hub.requests == 0

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offbeat.blackbox import BlackboxRepository, TabularBlackbox, load_blackbox
+from offbeat.blackbox import BlackboxRepository, TabularBlackbox, add_surrogate, load_blackbox
 from offbeat.config_space import choice, finrange, logfinrange, loguniform, ordinal, uniform, when
-from offbeat.errors import DamagedBlackbox, InvalidArgument, MissingExtra
+from offbeat.errors import DamagedBlackbox, InvalidArgument, InvalidConfig, MissingExtra
 from offbeat.protocols import Blackbox
 from offbeat.space import Space
 
@@ -81,7 +81,7 @@ def shared(root: Path, **changed: Any) -> Path:
 
 
 def load(root: Path, dataset: str | None = "t1", **options: Any) -> Any:
-    return load_blackbox("box", dataset, repository=root, **options)
+    return BlackboxRepository(root).table("box", dataset, **options)
 
 
 # --- layout A
@@ -106,6 +106,22 @@ def test_a_shared_table(tmp_path: Path) -> None:
         load(tmp_path, "t2")
     with pytest.raises(InvalidArgument, match="dataset= is needed: box has 't0', 't1'"):
         load(tmp_path, None)
+
+
+def test_a_table_of_an_infinite_space_answers_with_its_nearest_configuration(tmp_path: Path) -> None:
+    box: Any = load_blackbox("box", "t1", repository=shared(tmp_path))
+    assert [dict(one) for one in box.configs] == [dict(one) for one in load(tmp_path).configs]
+    near = box.curve({"lr": 0.02, "op": "tanh"}, 1)["metric_error"].tolist()
+    assert near == values()[1, 1, 1, :, 0].tolist()
+    with pytest.raises(InvalidConfig, match=r"not in the table of 3 .*or add_surrogate\(table\)"):
+        load(tmp_path).curve({"lr": 0.02, "op": "tanh"}, 1)
+    # Another space over it, or a regressor, is fitted to what the table holds.
+    wide = add_surrogate(box, space={"lr": uniform(0, 1), "op": choice(["relu", "tanh"])})
+    assert wide.curve({"lr": 0.9, "op": "relu"}, 0)["metric_error"].tolist() == values()[1, 2, 0, :, 0].tolist()
+    finite = {"lr": listed("OrdinalNearestNeighbor", [0.001, 0.01, 0.1], log_scale=True), "op": SPACE["op"]}
+    exact = load_blackbox("box", "t1", repository=shared(tmp_path / "finite", configspace=finite))
+    with pytest.raises(InvalidConfig, match="not in the table"):
+        exact.curve({"lr": 0.001, "op": "tanh"}, 0)
 
 
 def test_the_table_stays_on_the_disk(tmp_path: Path) -> None:
@@ -540,14 +556,14 @@ def test_what_was_written_is_read_again(tmp_path: Path, layout: Any) -> None:
     assert folder == tmp_path / "mine"
     assert repository.describe("mine")["layout"] == layout
     for task, table in tables.items():
-        found: Any = repository.load("mine", task)
+        found: Any = repository.table("mine", task)
         assert found.space == table.space
         assert list(found.configs) == list(table.configs)
         assert np.array_equal(found.values, table.values, equal_nan=True)
         assert (found.levels, found.seeds, found.resource_attr) == (table.levels, table.seeds, "epoch")
         assert (found.objectives, found.elapsed_attr, found.notes) == (table.objectives, "seconds", ())
     again = BlackboxRepository(tmp_path / "again")
-    again.write("mine", {task: repository.load("mine", task) for task in tables}, layout)  # type: ignore[misc]
+    again.write("mine", {task: repository.table("mine", task) for task in tables}, layout)  # type: ignore[misc]
     for path in sorted(folder.iterdir()):
         assert path.read_bytes() == (tmp_path / "again" / "mine" / path.name).read_bytes()
 
@@ -556,7 +572,7 @@ def test_single_precision_stays_single(tmp_path: Path) -> None:
     table = made(values=made().values.astype(np.float32))
     found: Any = BlackboxRepository(tmp_path)
     found.write("mine", table)
-    assert found.load("mine").values.dtype == np.float32
+    assert found.table("mine").values.dtype == np.float32
 
 
 def test_what_was_left_out_or_summed_up_can_be_written_again(tmp_path: Path) -> None:
@@ -566,7 +582,7 @@ def test_what_was_left_out_or_summed_up_can_be_written_again(tmp_path: Path) -> 
     box = load(shared(tmp_path, objectives_evaluations=table))
     repository = BlackboxRepository(tmp_path / "again")
     repository.write("box", {"t1": box})
-    found = repository.load("box")
+    found = repository.table("box")
     for config in box.configs:
         for seed in range(2):
             ours, theirs = found.curve(config, seed), box.curve(config, seed)

@@ -28,7 +28,7 @@ class BlackboxRepositoryBackend:
         elapsed_time_attr, max_resource_attr, seed, support_checkpointing, falling_time: see `SimulatedBackend`.
         surrogate: what answers for configurations that a table does not hold: the name of a regressor
             ("KNeighborsRegressor", "MLPRegressor", "XGBRegressor" ...) or a regressor, which has to be passed again on
-            resume; None: nothing, or the nearest configuration if one of the next three is given.
+            resume; None: the nearest configuration if one of the next three is given or the space is infinite, else nothing.
         surrogate_kwargs: arguments of a regressor given by name.
         add_surrogate_kwargs: see `offbeat.blackbox.add_surrogate`: predict_curves, separate_seeds, fit_differences,
             max_fit_samples.

@@ -60,6 +60,8 @@ def add_surrogate(
 
     Raises InvalidArgument, MissingExtra.
     """
+    if isinstance(blackbox, NearestBlackbox) and blackbox.seeds == blackbox.table.seeds:
+        blackbox = blackbox.table  # its own configurations are answered exactly
     configs = getattr(blackbox, "configs", None)
     if not isinstance(configs, Sequence) or not configs:
         raise InvalidArgument(

@@ -133,7 +133,7 @@ class TabularBlackbox:
             return near
         raise InvalidConfig(
             f"{values} is not in the table of {len(self._configs)} configurations; the nearest one is {self._configs[near]}. "
-            "Search the table's own space, or allow nearest=True."
+            "Search a space of what it holds, or let the nearest one answer: nearest=True, or add_surrogate(table)."
         )
 
     def curve(self, config: Mapping[str, Any], seed: int) -> Mapping[str, NDArray[Any]]:

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from offbeat.errors import DamagedBlackbox, InvalidArgument, OffbeatError, UnknownBlackbox, nearest
+from offbeat.errors import DamagedBlackbox, HubUnavailable, InvalidArgument, OffbeatError, UnknownBlackbox, nearest
 from offbeat.protocols import Blackbox
 from offbeat.registry import available
 from offbeat_plugins.blackboxes.repository import hub as hubs
 from offbeat_plugins.blackboxes.repository.assembly import Options
 from offbeat_plugins.blackboxes.repository.folders import local_folder, local_names, root_of
 from offbeat_plugins.blackboxes.repository.layouts import require_layout
-from offbeat_plugins.blackboxes.repository.names import KNOWN, REPO_ID, places
+from offbeat_plugins.blackboxes.repository.names import FAMILIES, KNOWN, REPO_ID, places
 from offbeat_plugins.blackboxes.repository.writing import TableLayout, written
+from offbeat_plugins.blackboxes.surrogate import add_surrogate
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
 
 
@@ -70,6 +71,26 @@ class BlackboxRepository:
         seconds_per_level: float | None = None,
     ) -> Blackbox:
         """A blackbox; see `offbeat.blackbox.load_blackbox`.
+
+        A table whose space has infinitely many configurations holds none of those that a search would propose: the
+        nearest one that it holds answers (`add_surrogate`). `table` gives the table itself.
+
+        Raises as `table` does.
+        """
+        found = self.table(name, dataset, resource_attr=resource_attr, seconds_per_level=seconds_per_level)
+        if isinstance(found, TabularBlackbox) and found.space.size is None:
+            return add_surrogate(found)
+        return found
+
+    def table(
+        self,
+        name: str,
+        dataset: str | None = None,
+        *,
+        resource_attr: str | None = None,
+        seconds_per_level: float | None = None,
+    ) -> Blackbox:
+        """What the files hold: a `TabularBlackbox`, which answers for its own configurations alone, or a network.
 
         A folder from the hub whose files are damaged is fetched again, once.
 
@@ -166,7 +187,11 @@ class BlackboxRepository:
             if not self._custom and name not in KNOWN:
                 raise self._unknown(name)
             if self._local_only:
-                raise UnknownBlackbox(name, self.names(), f"{self.root}, with local_files_only=True,")
+                raise HubUnavailable(
+                    f"The blackbox {name!r}",
+                    f"it is not in {self.root}, and local_files_only=True",
+                    "Load it once without that.",
+                )
         return self._fetched(name, anew=self._force)
 
     def _fetched(self, name: str, *, anew: bool) -> Path:
@@ -196,7 +221,9 @@ class BlackboxRepository:
 
     def _unknown(self, name: str) -> UnknownBlackbox:
         plugins = [info.name for info in available("offbeat.blackboxes")]
-        return UnknownBlackbox(name, [*plugins, *self.names(), *KNOWN], str(self.root))
+        here = [*plugins, *self.names()]
+        choices = f"Here: {', '.join(here)}. On the hub: {FAMILIES}."
+        return UnknownBlackbox(name, [*here, *KNOWN], str(self.root), choices)
 
 
 def _read(folder: Path, name: str, dataset: str | None, options: Options) -> Blackbox:

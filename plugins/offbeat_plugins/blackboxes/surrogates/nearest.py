@@ -15,7 +15,11 @@ from offbeat_plugins.blackboxes.surrogates.neighbours import Neighbours
 
 
 class NearestBlackbox(Answering):
-    """Answers with the nearest recorded configuration; see `add_surrogate`."""
+    """Answers with the nearest recorded configuration; see `add_surrogate`.
+
+    Attributes:
+        table: whose configurations answer; configs: those.
+    """
 
     def __init__(
         self,
@@ -27,13 +31,14 @@ class NearestBlackbox(Answering):
         separate_seeds: bool,
     ) -> None:
         super().__init__(blackbox, space, separate_seeds=separate_seeds)
-        self._blackbox, self._configs = blackbox, configs
+        self.table = blackbox
+        self.configs = configs
         self._neighbours = Neighbours(codes)
         self._merged = not separate_seeds
 
     def nearest(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The recorded configuration that answers."""
-        return self._configs[self._neighbours.nearest(self.code([config])[0])]
+        return self.configs[self._neighbours.nearest(self.code([config])[0])]
 
     def curve(self, config: Mapping[str, Any], seed: int = 0) -> Mapping[str, Any]:
         """The nearest configuration's curve. Raises InvalidArgument, InvalidConfig."""
@@ -49,8 +54,8 @@ class NearestBlackbox(Answering):
 
     def _answer(self, row: int, seed: int) -> Mapping[str, Any]:
         if not self._merged:
-            return self._blackbox.curve(self._configs[row], seed)
-        curves = [self._blackbox.curve(self._configs[row], one) for one in range(self._blackbox.seeds)]
+            return self.table.curve(self.configs[row], seed)
+        curves = [self.table.curve(self.configs[row], one) for one in range(self.table.seeds)]
         return {name: _mean(np.array([curve[name] for curve in curves], float)) for name in self.objectives}
 
 

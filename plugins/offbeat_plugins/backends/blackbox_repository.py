@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Literal
 
 from offbeat.arguments import explained
@@ -81,6 +82,10 @@ class BlackboxRepositoryBackend:
         )
         self.default_name = blackbox_name if dataset is None else f"{blackbox_name}-{dataset}"
         self.blackbox = self._simulated.blackbox
+        # So that the journal finds it from another folder.
+        self.recorded_arguments = (
+            {} if repository is None else {"repository": os.fspath(Path(repository).expanduser().absolute())}
+        )
 
     def open(self, context: BackendContext) -> AbstractAsyncContextManager[BackendSession]:
         """See `SimulatedBackend.open`."""

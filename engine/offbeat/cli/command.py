@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import demo, doctor, explain, export, look, plot, plugins, resume, run, sim, status
+from offbeat.cli import check, demo, doctor, explain, export, look, plot, plugins, resume, run, sim, status
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, sim, resume, status, look, plot, explain, export, plugins, doctor)
+_FAMILIES: Final = (demo, check, run, sim, resume, status, look, plot, explain, export, plugins, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

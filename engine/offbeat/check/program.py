@@ -1,0 +1,185 @@
+"""Which runs are made of a script, one after the other, and what they bring to light."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from offbeat.check.checkpoints import tear
+from offbeat.check.curves import levels
+from offbeat.check.plan import Plan
+from offbeat.check.runs import Lab, Run, lab
+
+SHORTEST: Final = 0.15
+"""Seconds that the reports before an interruption should take: a faster script would have ended before it is hit."""
+
+MOST_STEPS: Final = 20_000
+
+MOST_REPEATS: Final = 5
+"""Reports at one level, on average, beyond which a run is not waited for."""
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """All runs of one check; None where one made no sense after what those before had shown.
+
+    Attributes:
+        plan: with the number of steps that was used in the end.
+        whole: to level `plan.far` without interruption; again: the same once more.
+        killed, stopped: interrupted after `plan.steps` reports by SIGKILL or SIGTERM, and what went on from there.
+        promoted: told to run to level `plan.steps` alone, and then to `plan.far`, as a trial that waits at a rung.
+        torn: the file that was cut in half after an interruption, and the run that met it.
+        others: runs of the further configurations, to their first report.
+    """
+
+    plan: Plan
+    whole: Run
+    again: Run | None = None
+    killed: tuple[Run, Run] | None = None
+    stopped: tuple[Run, Run] | None = None
+    promoted: tuple[Run, Run] | None = None
+    torn: tuple[str, Run] | None = None
+    others: list[tuple[dict[str, Any], Run]] = []
+
+
+async def investigate(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Evidence:
+    """Makes the runs, in a folder that is thrown away.
+
+    Args:
+        plan: what is checked.
+        tell: is told what is going on, in a few words.
+
+    Raises InvalidArgument as the local backend does: the script is missing ...
+    """
+    with tempfile.TemporaryDirectory(prefix="offbeat-check-") as folder:
+        async with lab(plan, Path(folder)) as place:
+            return await _investigated(place, tell)
+
+
+async def _investigated(place: Lab, tell: Callable[[str], None]) -> Evidence:
+    plan = place.plan
+    tell(f"an uninterrupted run, {plan.far} reports")
+    whole = await _whole(place, 0)
+    fitting = _fitted(plan, whole)
+    if fitting is not plan:
+        place.plan = plan = fitting
+        tell(f"once more with {plan.far} reports")
+        whole = await _whole(place, 1)
+    found = Evidence(plan=plan, whole=whole)
+    early = whole.failed and len(whole.reports) < plan.far
+    if not whole.reports or early or whole.how == "given up":
+        return found
+    tell("the same once more, to see whether it repeats")
+    found.again = await _whole(place, 2)
+    if len(whole.reports) > plan.steps:
+        tell(f"SIGKILL after {plan.steps} reports, then on from there")
+        found.killed = await _interrupted(place, 3, "kill")
+        tell(f"SIGTERM after {plan.steps} reports, then on from there")
+        found.stopped = await _interrupted(place, 4, "stop")
+        if plan.max_resource_attr is not None:
+            tell(f"told to run to {plan.steps}, then to {plan.far}")
+            found.promoted = await _promoted(place, 5)
+        if (name := in_place(found.killed)) is not None:
+            tell(f"{name} cut in half, then on from there")
+            found.torn = await _torn(place, 6, name)
+    for number, config in enumerate(plan.others, 7):
+        tell("another configuration, to its first report")
+        run = await place.run(
+            number, 0, plan.given(config, plan.far), told=_told(plan, plan.far), enough=lambda run: bool(run.reports)
+        )
+        found.others.append((config, run))
+    return found
+
+
+def in_place(pair: tuple[Run, Run] | None) -> str | None:
+    """The largest checkpoint file that was written under the very name under which it was read afterwards."""
+    if pair is None or pair[0].written is None or pair[1].read is None:
+        return None
+    both = [name for name in pair[0].written & pair[1].read if pair[0].files.get(name, 0) > 1]
+    return max(both, key=lambda name: (pair[0].files[name], name), default=None)
+
+
+def _told(plan: Plan, until: int) -> int | None:
+    return None if plan.max_resource_attr is None else until
+
+
+def _enough(plan: Plan) -> Callable[[Run], bool]:
+    """One that is told how far to run should end by itself; two reports more show that it does not."""
+    most = plan.far if plan.max_resource_attr is None else plan.far + 2
+
+    def enough(run: Run) -> bool:
+        # By levels where there are some: one that reports each of them twice is not beyond its end.
+        return max(levels(run, plan), default=0) >= most or len(run.reports) >= MOST_REPEATS * most
+
+    return enough
+
+
+async def _whole(place: Lab, trial: int) -> Run:
+    plan = place.plan
+    return await place.run(
+        trial, 0, plan.given(plan.config, plan.far), told=_told(plan, plan.far), enough=_enough(plan)
+    )
+
+
+def _fitted(plan: Plan, whole: Run) -> Plan:
+    """With as many steps as it takes to interrupt a fast script, or as a short training has."""
+    reports = whole.reports
+    if len(reports) < 2:
+        return plan
+    if whole.how == "by itself" and len(reports) < plan.far:
+        # It was not told, or does not listen.
+        fewer = max(1, len(reports) // 2)
+        return plan if plan.max_resource_attr is not None else msgspec.structs.replace(plan, steps=fewer)
+    each = (reports[-1].at - reports[0].at) / (len(reports) - 1)
+    if each * plan.steps >= SHORTEST:
+        return plan
+    more = min(MOST_STEPS, int(SHORTEST / max(each, SHORTEST / MOST_STEPS)) + 1)
+    return msgspec.structs.replace(plan, steps=max(plan.steps, more))
+
+
+async def _interrupted(place: Lab, trial: int, end: Any) -> tuple[Run, Run]:
+    plan = place.plan
+    config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
+    first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= plan.steps, end=end)
+    return first, await place.run(trial, 1, config, told=told, enough=_rest(plan, first))
+
+
+async def _promoted(place: Lab, trial: int) -> tuple[Run, Run]:
+    plan = place.plan
+    first = await place.run(
+        trial,
+        0,
+        plan.given(plan.config, plan.steps),
+        told=plan.steps,
+        enough=lambda run: len(run.reports) >= plan.steps + 2,
+    )
+    second = await place.run(trial, 1, plan.given(plan.config, plan.far), told=plan.far, enough=_rest(plan, first))
+    return first, second
+
+
+def _rest(plan: Plan, first: Run) -> Callable[[Run], bool]:
+    """The levels that are missing, or all of them where it begins anew, and what shows that it goes too far."""
+    whole = _enough(plan)
+
+    def enough(run: Run) -> bool:
+        last = run.reports[-1].metrics.get(plan.resource_attr or "") if run.reports else None
+        if type(last) is int and plan.max_resource_attr is None:
+            return last >= plan.far or whole(run)
+        if plan.resource_attr is None and plan.max_resource_attr is None:
+            return len(run.reports) >= plan.far - len(first.reports)
+        return whole(run)
+
+    return enough
+
+
+async def _torn(place: Lab, trial: int, name: str) -> tuple[str, Run]:
+    plan = place.plan
+    config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
+    await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= plan.steps, end="kill")
+    path = place.checkpoints(trial) / name
+    if path.is_file():
+        tear(path)
+    return name, await place.run(trial, 1, config, told=told, enough=lambda run: bool(run.reports))

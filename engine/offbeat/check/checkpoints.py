@@ -5,6 +5,7 @@ Linux only (inotify, through ctypes); elsewhere nothing is seen, and nothing is 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -26,12 +27,14 @@ class Watch:
 
     Attributes:
         written: files that were written to, under the name that they had then, relative to the folder.
+        moved: files and folders that got their name by being renamed, likewise.
         read: files that were opened and closed without being written to, likewise.
         seen: whether any of this can be seen here.
     """
 
     def __init__(self, folder: Path) -> None:
         self.written: set[str] = set()
+        self.moved: set[str] = set()
         self.read: set[str] = set()
         self._folder = folder
         self._paths: dict[int, Path] = {}
@@ -63,6 +66,8 @@ class Watch:
         if folder is None or not name:
             return
         path = folder / name
+        if mask & _MOVED_TO:
+            self.moved.add(str(path.relative_to(self._folder)))
         if mask & _ISDIR:
             if mask & (_CREATE | _MOVED_TO):
                 self._add(path)
@@ -78,9 +83,10 @@ class Watch:
         if watch < 0:
             return
         self._paths[watch] = folder
-        for below in folder.iterdir() if folder.is_dir() else ():
-            if below.is_dir() and not below.is_symlink():
-                self._add(below)
+        with contextlib.suppress(OSError):  # it may be gone by now
+            for below in folder.iterdir():
+                if below.is_dir() and not below.is_symlink():
+                    self._add(below)
 
     def close(self) -> None:
         """Ends the watch."""

@@ -80,10 +80,11 @@ def _on_signal(run: Run, plan: Plan) -> Iterator[Verdict]:
             snippet=snippet,
         )
     elif run.status is None or run.took >= plan.grace > 0:
-        went_on = f" and reported {run.late} times more" if run.late > 1 else ""
+        who = "the script" if run.status is None else "a process that the script had started"
+        went_on = f" and reported {run.late} times more" if run.late > 1 and run.status is None else ""
         yield Finding(
             level="problem", code="sigterm-ignored",
-            seen=f"{plan.grace:g} s after SIGTERM the script still ran{went_on}; it was ended by SIGKILL.",
+            seen=f"{plan.grace:g} s after SIGTERM {who} still ran{went_on}; it was ended by SIGKILL.",
             why=f"Each stopped trial holds its worker for {plan.grace:g} s more.", needs=STOPPING,
             fix="Let SIGTERM end the script: a handler should raise or exit, and no library may swallow it.", snippet=snippet,
         )  # fmt: skip

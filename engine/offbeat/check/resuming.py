@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from offbeat.check.curves import Difference, by_level, differences, levels
 from offbeat.check.findings import EVERY, LEVELS, RESUMING, SAVE, Finding, Passed, Unchecked, Verdict
-from offbeat.check.program import Evidence, in_place
+from offbeat.check.program import Evidence
 from offbeat.check.runs import Run
 from offbeat.text import printable, shown
 
@@ -208,8 +208,10 @@ def _tearing(evidence: Evidence) -> Iterator[Verdict]:
     if evidence.torn is None:
         if pair[0].written is None:
             yield Unchecked("half-written checkpoints", "how files are written can be seen on Linux only")
-        elif in_place(pair) is None and pair[1].read:
+        elif pair[1].read and all(_renamed(name, pair[0].moved or set()) for name in pair[1].read):
             yield Passed("half-written checkpoints", "a new checkpoint is written beside the old one and replaces it")
+        else:
+            yield Unchecked("half-written checkpoints", "how those that are read were written could not be seen")
         return
     name, run = evidence.torn
     plan = evidence.plan
@@ -226,16 +228,24 @@ def _tearing(evidence: Evidence) -> Iterator[Verdict]:
         elif found and found[0].relative > SLACK * noise(evidence).get(found[0].metric, 0.0):
             outcome = f"goes on with wrong values: {_told(found[0])}"
         else:
-            yield Passed("half-written checkpoints", f"{name} is written over in place, but half of it does no harm")
+            yield Passed(
+                "half-written checkpoints", f"{name} is written under its own name, but half of it does no harm"
+            )
             return
     yield Finding(
         level="problem", code="checkpoint-not-atomic",
-        seen=f"The checkpoint {name} is written over in place; with half of it, as a kill in that moment leaves it, the "
+        seen=f"The checkpoint {name} is written under its own name; with half of it, as a kill in that moment leaves it, the "
         f"script {outcome}.",
         why="A trial that is killed while it saves has lost everything.", needs=RESUMING,
         fix="Write beside the old checkpoint, then replace it: whoever kills the script finds one of the two, whole.",
         snippet='torch.save(state, folder / "state.new")\nos.replace(folder / "state.new", folder / "state")',
     )  # fmt: skip
+
+
+def _renamed(name: str, moved: set[str]) -> bool:
+    """Whether a file, or a folder around it, got its name by being renamed."""
+    parts = name.split("/")
+    return any("/".join(parts[:count]) in moved for count in range(1, len(parts) + 1))
 
 
 def _told(one: Difference) -> str:

@@ -49,7 +49,7 @@ class Run(msgspec.Struct, kw_only=True):
         late: how many of them came after the script was asked to end; took: seconds from then to its end.
         status: of the script itself, negative for a signal, None if it had to be killed with all its processes.
         left: processes that were there when the script had ended by itself.
-        written, read: files of the checkpoint folder, None where that cannot be seen.
+        written, moved, read: names in the checkpoint folder, see `Watch`; None where that cannot be seen.
         files: those that lay there at the end.
     """
 
@@ -65,6 +65,7 @@ class Run(msgspec.Struct, kw_only=True):
     status: int | None = None
     left: list[str] = []
     written: set[str] | None = None
+    moved: set[str] | None = None
     read: set[str] | None = None
     files: dict[str, int] = {}
 
@@ -110,9 +111,11 @@ class Lab:
         )
         try:
             while run.ended is None:
-                patience = self.plan.patience if asked is None else self.plan.grace + REAPING
+                # From the last report on: whatever else a script sends is no sign of training.
+                heard = began + run.reports[-1].at if run.reports else began
+                until = heard + self.plan.patience if asked is None else asked + self.plan.grace + REAPING
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(until - self._clock.monotonic()):
                         signals = await self._session.receive()
                 except TimeoutError:
                     if asked is not None:
@@ -131,7 +134,7 @@ class Lab:
         run.took = self._clock.monotonic() - asked if asked is not None else 0.0
         self._read_record(run, trial)
         if watch.seen:
-            run.written, run.read = watch.written, watch.read
+            run.written, run.moved, run.read = watch.written, watch.moved, watch.read
         run.files = files(folder)
         return run
 

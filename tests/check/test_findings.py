@@ -114,7 +114,7 @@ def test_no_number_of_steps_makes_a_finding(steps: int, start: int) -> None:
             {"whole": run((), ended=failed("exit status 2", "train.py: error: unrecognized arguments: --lr 0.1"))},
             "refused '--lr 0.1'",
         ),
-        ("report-unusable", {"whole": run(garbled={"not JSON": (4, "{x")})}, "4 reports were not usable: not JSON"),
+        ("report-unusable", {"whole": run(garbled={"not JSON": (4, "{x")})}, "4 reports could not be used: not JSON"),
         ("metric-no-number", {**ALONE, "whole": run(value=lambda n: f"{n}%")}, "reported as '1%'"),
         ("resource-no-integer", {**ALONE, "whole": run((0.5, 1.0, 1.5), told=None)}, "reported as 0.5"),
         ("resource-starts-late", {**ALONE, "whole": run(range(2, 7))}, "The first report has epoch=2"),

@@ -9,7 +9,7 @@ from offbeat.check.findings import EVERY, LEVELS, STOPPING, Finding, Passed, Ver
 from offbeat.check.plan import Plan
 from offbeat.check.program import Evidence
 from offbeat.check.runs import Run
-from offbeat.text import printable
+from offbeat.text import counted, printable
 
 
 def ending(evidence: Evidence) -> Iterator[Verdict]:
@@ -26,17 +26,16 @@ def ending(evidence: Evidence) -> Iterator[Verdict]:
 def _by_itself(run: Run, plan: Plan) -> Iterator[Verdict]:
     if run.how == "given up":
         yield Finding(
-            level="problem", code="silent", seen=f"After {len(run.reports)} reports there was none for {plan.patience:.0f} s.",
+            level="problem", code="silent",
+            seen=f"After {counted(len(run.reports), 'report')} there was none for {plan.patience:.0f} s.",
             why="A trial that hangs holds its worker until max_silence or the run's end.", needs=EVERY,
             fix="Report more often, or see what it waits for; --patience gives the check more time.",
         )  # fmt: skip
         return
     if run.failed:
-        detail = run.ended.detail.strip() if run.ended is not None else ""
-        last = f" ({printable(detail.splitlines()[-1])})" if detail else ""
         yield Finding(
             level="problem", code="fails-at-end",
-            seen=f"After {len(run.reports)} reports the script failed: {run.ended.reason if run.ended else 'unknown'}{last}.",
+            seen=f"After {counted(len(run.reports), 'report')} the script failed: {run.outcome}.",
             why="The trial counts as failed, although it has trained.", needs=EVERY,
             fix="End with exit status 0; what is done after the training (plots, uploads) should not fail the trial.",
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -29,7 +29,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     Attributes:
         plan: with the number of steps that was used in the end.
         whole: to level `plan.far` without interruption; again: the same once more.
-        killed, stopped: interrupted after `plan.steps` reports by SIGKILL or SIGTERM, and what went on from there.
+        killed, stopped: interrupted after `plan.steps` reports by SIGKILL, after one more by SIGTERM, and what went on from
+            there; one more, since a script that saves at every other epoch looks well at one of the two.
         promoted: told to run to level `plan.steps` alone, and then to `plan.far`, as a trial that waits at a rung.
         torn: the file that was cut in half after an interruption, and the run that met it.
         others: runs of the further configurations, to their first report.
@@ -77,7 +78,7 @@ async def _investigated(place: Lab, tell: Callable[[str], None]) -> Evidence:
     if len(whole.reports) > plan.steps:
         tell(f"SIGKILL after {plan.steps} reports, then on from there")
         found.killed = await _interrupted(place, 3, "kill")
-        tell(f"SIGTERM after {plan.steps} reports, then on from there")
+        tell(f"SIGTERM after {_later(plan)} reports, then on from there")
         found.stopped = await _interrupted(place, 4, "stop")
         if plan.max_resource_attr is not None:
             tell(f"told to run to {plan.steps}, then to {plan.far}")
@@ -100,6 +101,10 @@ def in_place(pair: tuple[Run, Run] | None) -> str | None:
         return None
     both = [name for name in pair[0].written & pair[1].read if pair[0].files.get(name, 0) > 1]
     return max(both, key=lambda name: (pair[0].files[name], name), default=None)
+
+
+def _later(plan: Plan) -> int:
+    return min(plan.steps + 1, plan.far - 1)
 
 
 def _told(plan: Plan, until: int) -> int | None:
@@ -140,10 +145,11 @@ def _fitted(plan: Plan, whole: Run) -> Plan:
     return msgspec.structs.replace(plan, steps=max(plan.steps, more))
 
 
-async def _interrupted(place: Lab, trial: int, end: Any) -> tuple[Run, Run]:
+async def _interrupted(place: Lab, trial: int, end: Literal["kill", "stop"]) -> tuple[Run, Run]:
     plan = place.plan
     config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
-    first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= plan.steps, end=end)
+    reports = plan.steps if end == "kill" else _later(plan)
+    first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= reports, end=end)
     return first, await place.run(trial, 1, config, told=told, enough=_rest(plan, first))
 
 

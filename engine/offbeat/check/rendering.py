@@ -12,6 +12,7 @@ from offbeat.check.findings import Finding, Passed, Unchecked
 from offbeat.check.program import Evidence
 from offbeat.check.reporting import reporting
 from offbeat.check.resuming import resuming
+from offbeat.text import counted
 
 WIDTH = 110
 
@@ -49,7 +50,7 @@ class Report(msgspec.Struct, frozen=True):
             lines += ["", *_finding(one, snippet=one.snippet not in shown)]
             shown.add(one.snippet)
         count, notes = len(self.problems), len(self.findings) - len(self.problems)
-        lines += ["", f"{_counted(count, 'problem')}, {_counted(notes, 'note')}: {self.script}"]
+        lines += ["", f"{counted(count, 'problem')}, {counted(notes, 'note')}: {self.script}"]
         return "\n".join(lines)
 
 
@@ -84,7 +85,3 @@ def _finding(one: Finding, *, snippet: bool) -> list[str]:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,7 @@ from offbeat.check.plan import Plan
 from offbeat.check.program import Evidence
 from offbeat.check.runs import Run
 from offbeat.errors import nearest
-from offbeat.text import printable, shown
+from offbeat.text import counted, shown
 
 FAST: Final = 100.0
 """Reports a second beyond which reporting itself costs time: an engine decides on each of them."""
@@ -66,11 +66,9 @@ def _start(run: Run, config: dict[str, object]) -> Iterator[Verdict]:
             snippet=f'parser.add_argument("--{bare}", type={_kind(config.get(bare))})',
         )  # fmt: skip
         return
-    reason = run.ended.reason if run.ended is not None and run.failed else "it ended well, exit status 0"
-    last = printable(detail.strip().splitlines()[-1]) if detail.strip() else ""
     yield Finding(
         level="problem", code="no-report",
-        seen=f"Called with {flags or 'no flags'}, the script reported nothing: {reason}{f' ({last})' if last else ''}.",
+        seen=f"Called with {flags or 'no flags'}, the script reported nothing: {run.outcome}.",
         why="Without a report there is nothing to compare; a run whose trials all stay silent ends as failed.",
         needs=EVERY, fix="Make it run by itself first, then report after each epoch.",
         snippet="from offbeat import Reporter\n\nreport = Reporter()\nreport(epoch=epoch, val_loss=loss)",
@@ -86,7 +84,8 @@ def _kind(value: object) -> str:
 def _garbled(run: Run) -> Iterator[Verdict]:
     for reason, (count, sample) in run.garbled.items():
         yield Finding(
-            level="problem", code="report-unusable", seen=f"{count} reports were not usable: {reason}. One began: {sample!r}",
+            level="problem", code="report-unusable",
+            seen=f"{counted(count, 'report')} could not be used: {reason}. One began: {sample!r}",
             why="They are counted and dropped; the scheduler never sees their values.", needs=EVERY,
             fix="Report numbers, texts and booleans, one name for each, as one line of JSON.",
             snippet='print(\'[tune-metric]: {"epoch": 1, "val_loss": 0.3}\', flush=True)   # in other languages than Python',
@@ -175,7 +174,7 @@ def _values(run: Run, plan: Plan) -> Iterator[Verdict]:
         odd = [r for r in run.reports if r.metrics.get(metric) in ("nan", "inf", "-inf")]
         if odd:
             yield Finding(
-                level="note", code="not-finite", seen=f"{metric} was {odd[0].metrics[metric]} in {len(odd)} reports.",
+                level="note", code="not-finite", seen=f"{metric} was {odd[0].metrics[metric]} in {counted(len(odd), 'report')}.",
                 why="By default a trial that reports such a value of the metric has failed.", needs=EVERY,
                 fix="If trainings of this space may diverge, say what it means: nonfinite='worst' or 'ignore' for the "
                 "scheduler. If not, look for the division by zero.",

@@ -8,7 +8,7 @@ from offbeat.check.curves import Difference, by_level, differences, levels
 from offbeat.check.findings import EVERY, LEVELS, RESUMING, SAVE, Finding, Passed, Unchecked, Verdict
 from offbeat.check.program import Evidence
 from offbeat.check.runs import Run
-from offbeat.text import printable, shown
+from offbeat.text import counted, shown
 
 SLACK = 3.0
 """How many times the difference of two uninterrupted runs still counts as their noise."""
@@ -26,7 +26,8 @@ def resuming(evidence: Evidence) -> Iterator[Verdict]:
     if not written:
         yield Finding(
             level="problem", code="no-checkpoint",
-            seen=f"After {len(evidence.killed[0].reports)} reports nothing lies in the folder that OFFBEAT_CHECKPOINT_DIR names.",
+            seen=f"After {counted(len(evidence.killed[0].reports), 'report')} nothing lies in the folder that "
+            "OFFBEAT_CHECKPOINT_DIR names.",
             why="A trial that was paused, killed or preempted begins anew, and its work is lost.", needs=RESUMING,
             fix="Keep the training's state there, and begin from it.", snippet=SAVE,
         )  # fmt: skip
@@ -82,11 +83,9 @@ def _one(evidence: Evidence, pair: tuple[Run, Run], name: str, *, written: bool)
     if second.failed or not second.reports:
         if not written:
             return
-        detail = second.ended.detail.strip() if second.ended is not None else ""
-        reason = second.ended.reason if second.ended is not None and second.failed else "it reported nothing"
-        last = f" ({printable(detail.splitlines()[-1])})" if detail else ""
         yield Finding(
-            level="problem", code="resume-fails", seen=f"Started again after {name}, the script did not go on: {reason}{last}.",
+            level="problem", code="resume-fails",
+            seen=f"Started again after {name}, the script did not go on: {second.outcome}.",
             why="The trial fails, and all its work is lost.", needs=RESUMING,
             fix="Load the checkpoint in the way in which it was written, and go on behind its epoch.", snippet=SAVE,
         )  # fmt: skip
@@ -216,14 +215,12 @@ def _tearing(evidence: Evidence) -> Iterator[Verdict]:
     name, run = evidence.torn
     plan = evidence.plan
     if run.failed or not run.reports:
-        reason = run.ended.reason if run.ended is not None else "it reported nothing"
-        detail = run.ended.detail.strip() if run.ended is not None else ""
-        outcome = f"does not start any more: {reason}{f' ({printable(detail.splitlines()[-1])})' if detail else ''}"
+        outcome = f"does not go on: {run.outcome}"
     else:
         begins = levels(run, plan)[0]
         expected = by_level(evidence.whole, plan).get(begins, {})
         found = differences({begins: expected}, {begins: run.reports[0].metrics}, plan)
-        if begins == 1 and plan.resource_attr is not None:
+        if begins == levels(evidence.whole, plan)[0] and plan.resource_attr is not None:
             outcome = "begins anew"
         elif found and found[0].relative > SLACK * noise(evidence).get(found[0].metric, 0.0):
             outcome = f"goes on with wrong values: {_told(found[0])}"

@@ -23,6 +23,7 @@ from offbeat.home import ExperimentFolder
 from offbeat.protocols import BackendContext, BackendSession
 from offbeat.registry import load
 from offbeat.signals import BackendBroken, Ended, Garbled, Reported, StartTrial, StopTrial
+from offbeat.text import printable
 from offbeat.trial import TrialId
 
 How: TypeAlias = Literal["by itself", "kill", "stop", "given up"]
@@ -73,6 +74,15 @@ class Run(msgspec.Struct, kw_only=True):
     def failed(self) -> bool:
         """Whether the script ended by itself and badly."""
         return self.how == "by itself" and (self.ended is None or self.ended.how != "finished")
+
+    @property
+    def outcome(self) -> str:
+        """How it ended in words, with the last line of stderr."""
+        if self.ended is None:
+            return "its end was not seen"
+        how = self.ended.reason if self.ended.how != "finished" else "it ended well, exit status 0"
+        lines = self.ended.detail.strip().splitlines()
+        return f"{how} ({printable(lines[-1])})" if lines else how
 
 
 class Lab:

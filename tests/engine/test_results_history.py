@@ -24,9 +24,9 @@ LEVELS = 9
 
 def curves(config: Any, levels: Any, seed: int) -> dict[str, Any]:
     loss = [config["x"] + 1 / n for n in levels.tolist()]
-    if config["x"] < 0.1:
+    if 0.1 < config["x"] < 0.2:
         loss[2] = float("nan")
-    return {"loss": loss, "elapsed": levels * (1.0 + config["x"])}
+    return {"loss": loss, "size": [1.0] * len(loss), "elapsed": levels * (1.0 + config["x"])}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def made(home: Path, scheduler: Any) -> Experiment:
     if scheduler is ASHA:
         options["type"] = "promotion"
     space = {"x": uniform(0, 1)}
-    box = FunctionBlackbox(curves, space, levels=LEVELS, objectives=["loss"], whole_curve=True)
+    box = FunctionBlackbox(curves, space, levels=LEVELS, objectives=["loss", "size"], whole_curve=True)
     Tuner(
         SimulatedBackend(box, max_resource_attr="epochs", faults={"preemptions_per_hour": 200.0}),
         scheduler({**space, "epochs": LEVELS}, "loss", **options),

@@ -57,7 +57,7 @@ def learning_curves(
     best = min(found, key=lambda trial: min(sign * value for _, value in found[trial]))
     figure, axes = canvas.place(ax, (9, 5))
     lines = canvas.package("collections").LineCollection
-    faint = max(0.15, min(0.7, 12 / len(found) ** 0.5 / 4))
+    faint = max(0.04, min(0.7, 3 / len(found) ** 0.5))
     for fate, (color, marker, words) in LOOKS.items():
         trials = [trial for trial in found if _fate(experiment.ledger[trial].status) == fate]
         if not trials:

@@ -10,13 +10,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import check, demo, doctor, explain, export, look, plot, plugins, resume, run, sim, status
+from offbeat.cli import (
+    bench,
+    blackboxes,
+    check,
+    demo,
+    doctor,
+    explain,
+    export,
+    fork,
+    import_,
+    look,
+    plot,
+    plugins,
+    replay,
+    resume,
+    run,
+    sim,
+    status,
+    verify,
+)
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, check, run, sim, resume, status, look, plot, explain, export, plugins, doctor)
+_FAMILIES: Final = (
+    demo, check, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes,
+    plugins, doctor,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

@@ -122,6 +122,7 @@ def test_no_number_of_steps_makes_a_finding(steps: int, start: int) -> None:
         ("not-finite", {**ALONE, "whole": run(value=lambda n: "nan" if n == 2 else 1 / (1 + n))}, "loss was nan in 1"),
         ("runs-too-far", {"whole": run(range(1, 9), how="stop")}, "Told epochs=6, the script went on to 8"),
         ("ends-too-early", {"whole": run(range(1, 6))}, "Told epochs=6, the script ended by itself at 5"),
+        ("reports-at-the-end", {**ALONE, "at_once": True}, "All 6 reports came within 2.50 s, after 0.5 s"),
         ("fails-at-end", {"whole": run(ended=failed("exit status 1", "disk full"))}, "exit status 1 (disk full)"),
         ("processes-left", {"whole": run(left=["python worker"])}, "1 of its processes still ran: python worker"),
         ("not-deterministic", {"again": run(value=lambda n: 1.5 / (1 + n))}, "loss at level 1 is 0.75 instead of 0.5"),

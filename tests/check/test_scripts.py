@@ -121,6 +121,19 @@ def test_the_shipped_training_script_is_clean() -> None:
     assert not report.unchecked, report.text()
 
 
+def test_a_fast_script_gets_more_steps_and_one_that_reports_at_its_end_is_found_out(tmp_path: Path) -> None:
+    start = "import sys, time\nfrom offbeat.report import Reporter\nreport = Reporter()\nepochs = int(sys.argv[2])\n"
+    every = "for epoch in range(1, epochs + 1):\n    report(epoch=epoch, loss=1 / epoch)\n"
+    fast, late = tmp_path / "fast.py", tmp_path / "late.py"
+    fast.write_text(start + every, encoding="utf-8")
+    late.write_text(f"{start}time.sleep(epochs * 0.15)  # the training\n{every}", encoding="utf-8")
+    options: dict[str, Any] = {"resource_attr": "epoch", "max_resource_attr": "epochs"}
+    quick = check(plan(fast, **options))
+    assert quick.steps > 3
+    assert codes(quick) <= {"no-checkpoint", "reports-too-frequent"}, quick.text()
+    assert codes(check(plan(late, steps=1, **options))) - {"reports-too-frequent"} == {"reports-at-the-end"}
+
+
 def test_configurations_with_conditional_hyperparameters_are_tried_too(script: Path) -> None:
     made = plan(script, {"kind": choice(["a", "b"]), "momentum": when(uniform(0, 1), "kind == 'b'"), "epochs": 9})
     assert made.config == {"kind": "a", "epochs": 9}

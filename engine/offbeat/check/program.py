@@ -19,6 +19,15 @@ SHORTEST: Final = 0.15
 
 MOST_STEPS: Final = 20_000
 
+GROWTH: Final = 8
+"""How many times more steps are tried at once: a script whose pace was misjudged must not train for hours."""
+
+SLOWER: Final = 2.0
+"""How much later a first report comes, with more steps, of a script that reports everything at its end."""
+
+TRIES: Final = 3
+"""How often an interruption is tried that came too late: on a busy machine a short script may be over before it."""
+
 MOST_REPEATS: Final = 5
 """Reports at one level, on average, beyond which a run is not waited for."""
 
@@ -28,6 +37,7 @@ class Evidence(msgspec.Struct, kw_only=True):
 
     Attributes:
         plan: with the number of steps that was used in the end.
+        at_once: it seems to keep its reports back and to send them all at its end.
         whole: to level `plan.far` without interruption; again: the same once more.
         killed, stopped: interrupted after `plan.steps` reports by SIGKILL, after one more by SIGTERM, and what went on from
             there; one more, since a script that saves at every other epoch looks well at one of the two.
@@ -38,6 +48,7 @@ class Evidence(msgspec.Struct, kw_only=True):
 
     plan: Plan
     whole: Run
+    at_once: bool = False
     again: Run | None = None
     killed: tuple[Run, Run] | None = None
     stopped: tuple[Run, Run] | None = None
@@ -63,36 +74,43 @@ async def investigate(plan: Plan, tell: Callable[[str], None] = lambda _: None) 
 async def _investigated(place: Lab, tell: Callable[[str], None]) -> Evidence:
     plan = place.plan
     tell(f"an uninterrupted run, {plan.far} reports")
-    whole = await _whole(place, 0)
-    fitting = _fitted(plan, whole)
-    if fitting is not plan:
-        place.plan = plan = fitting
-        tell(f"once more with {plan.far} reports")
-        whole = await _whole(place, 1)
-    found = Evidence(plan=plan, whole=whole)
+    whole = await _whole(place)
+    at_once = False
+    while (fitting := _fitted(plan, whole)) is not plan and not at_once:
+        place.plan = fitting
+        tell(f"once more with {fitting.far} reports")
+        longer = await _whole(place)
+        # A fast script begins to report as soon as before; one that keeps its reports back, later. A busy machine may
+        # delay a start once.
+        at_once = _later_first(whole, longer) and _later_first(whole, await _whole(place))
+        plan, whole = fitting, longer
+    found = Evidence(plan=plan, whole=whole, at_once=at_once)
     early = whole.failed and len(whole.reports) < plan.far
-    if not whole.reports or early or whole.how == "given up":
+    if not whole.reports or early or at_once or whole.how == "given up":
         return found
     tell("the same once more, to see whether it repeats")
-    found.again = await _whole(place, 2)
+    found.again = await _whole(place)
     if len(whole.reports) > plan.steps:
         tell(f"SIGKILL after {plan.steps} reports, then on from there")
-        found.killed = await _interrupted(place, 3, "kill")
+        found.killed = await _interrupted(place, "kill")
         tell(f"SIGTERM after {_later(plan)} reports, then on from there")
-        found.stopped = await _interrupted(place, 4, "stop")
+        found.stopped = await _interrupted(place, "stop")
         if plan.max_resource_attr is not None:
             tell(f"told to run to {plan.steps}, then to {plan.far}")
-            found.promoted = await _promoted(place, 5)
+            found.promoted = await _promoted(place)
         if (name := in_place(found.killed)) is not None:
             tell(f"{name} cut in half, then on from there")
-            found.torn = await _torn(place, 6, name)
-    for number, config in enumerate(plan.others, 7):
+            found.torn = await _torn(place, name)
+    for config in plan.others:
         tell("another configuration, to its first report")
-        run = await place.run(
-            number, 0, plan.given(config, plan.far), told=_told(plan, plan.far), enough=lambda run: bool(run.reports)
-        )
+        given = plan.given(config, plan.far)
+        run = await place.run(place.fresh(), 0, given, told=_told(plan, plan.far), enough=lambda run: bool(run.reports))
         found.others.append((config, run))
     return found
+
+
+def _later_first(shorter: Run, longer: Run) -> bool:
+    return bool(longer.reports) and longer.reports[0].at > SLOWER * shorter.reports[0].at + SHORTEST
 
 
 def in_place(pair: tuple[Run, Run] | None) -> str | None:
@@ -122,11 +140,10 @@ def _enough(plan: Plan) -> Callable[[Run], bool]:
     return enough
 
 
-async def _whole(place: Lab, trial: int) -> Run:
+async def _whole(place: Lab) -> Run:
     plan = place.plan
-    return await place.run(
-        trial, 0, plan.given(plan.config, plan.far), told=_told(plan, plan.far), enough=_enough(plan)
-    )
+    config = plan.given(plan.config, plan.far)
+    return await place.run(place.fresh(), 0, config, told=_told(plan, plan.far), enough=_enough(plan))
 
 
 def _fitted(plan: Plan, whole: Run) -> Plan:
@@ -139,22 +156,26 @@ def _fitted(plan: Plan, whole: Run) -> Plan:
         fewer = max(1, len(reports) // 2)
         return plan if plan.max_resource_attr is not None else msgspec.structs.replace(plan, steps=fewer)
     each = (reports[-1].at - reports[0].at) / (len(reports) - 1)
-    if each * plan.steps >= SHORTEST:
+    if each * plan.steps >= SHORTEST or plan.steps >= MOST_STEPS:
         return plan
-    more = min(MOST_STEPS, int(SHORTEST / max(each, SHORTEST / MOST_STEPS)) + 1)
-    return msgspec.structs.replace(plan, steps=max(plan.steps, more))
+    wanted = int(1.5 * SHORTEST / each) + 1 if each > 0 else MOST_STEPS
+    return msgspec.structs.replace(plan, steps=min(max(wanted, plan.steps + 1), GROWTH * plan.steps, MOST_STEPS))
 
 
-async def _interrupted(place: Lab, trial: int, end: Literal["kill", "stop"]) -> tuple[Run, Run]:
+async def _interrupted(place: Lab, end: Literal["kill", "stop"]) -> tuple[Run, Run]:
     plan = place.plan
     config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
     reports = plan.steps if end == "kill" else _later(plan)
-    first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= reports, end=end)
+    for _ in range(TRIES):
+        trial = place.fresh()
+        first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= reports, end=end)
+        if not first.missed:
+            break
     return first, await place.run(trial, 1, config, told=told, enough=_rest(plan, first))
 
 
-async def _promoted(place: Lab, trial: int) -> tuple[Run, Run]:
-    plan = place.plan
+async def _promoted(place: Lab) -> tuple[Run, Run]:
+    plan, trial = place.plan, place.fresh()
     first = await place.run(
         trial,
         0,
@@ -181,8 +202,8 @@ def _rest(plan: Plan, first: Run) -> Callable[[Run], bool]:
     return enough
 
 
-async def _torn(place: Lab, trial: int, name: str) -> tuple[str, Run]:
-    plan = place.plan
+async def _torn(place: Lab, name: str) -> tuple[str, Run]:
+    plan, trial = place.plan, place.fresh()
     config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
     await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= plan.steps, end="kill")
     path = place.checkpoints(trial) / name

@@ -38,6 +38,15 @@ def reporting(evidence: Evidence) -> Iterator[Verdict]:
     yield from _resource(run, plan)
     yield from _values(run, plan)
     yield from _pace(run)
+    if evidence.at_once:
+        yield Finding(
+            level="problem", code="reports-at-the-end",
+            seen=f"All {len(run.reports)} reports came within {run.reports[-1].at - run.reports[0].at:.2f} s, after "
+            f"{run.reports[0].at:.1f} s; with more steps they come later.",
+            why="A trial that reports when all is done cannot be stopped early, nor paused.", needs=LEVELS,
+            fix="Report after each epoch; print with flush=True where reports are printed.",
+            snippet='print(f\'[tune-metric]: {{"epoch": {epoch}, "val_loss": {loss}}}\', flush=True)',
+        )  # fmt: skip
 
 
 def _start(run: Run, config: dict[str, object]) -> Iterator[Verdict]:

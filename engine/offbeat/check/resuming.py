@@ -20,7 +20,8 @@ def resuming(evidence: Evidence) -> Iterator[Verdict]:
         return
     yield from _determinism(evidence)
     if evidence.killed is None:
-        yield Unchecked("resume", "the script reports too seldom to be interrupted between two reports")
+        how = "at its end only" if evidence.at_once else "too seldom to be interrupted between two reports"
+        yield Unchecked("resume", f"the script reports {how}")
         return
     written = bool(evidence.killed[0].files)
     if not written:
@@ -77,9 +78,11 @@ def _one(evidence: Evidence, pair: tuple[Run, Run], name: str, *, written: bool)
     plan = evidence.plan
     subject = f"resume after {name}"
     reached = levels(first, plan)
-    if not reached or (first.status == 0 and reached[-1] >= plan.far):
+    if first.missed or not reached:
         yield Unchecked(subject, "the script had ended before it could be interrupted; take a longer configuration")
         return
+    if first.status == 0 and reached[-1] >= levels(evidence.whole, plan)[-1]:
+        return  # it does not end on SIGTERM, which is told already
     if second.failed or not second.reports:
         if not written:
             return

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -76,6 +77,11 @@ class Run(msgspec.Struct, kw_only=True):
         return self.how == "by itself" and (self.ended is None or self.ended.how != "finished")
 
     @property
+    def missed(self) -> bool:
+        """Whether the script had come to its own end before it could be interrupted."""
+        return self.how == "by itself" or (self.how == "kill" and self.status == 0)
+
+    @property
     def outcome(self) -> str:
         """How it ended in words, with the last line of stderr."""
         if self.ended is None:
@@ -93,6 +99,11 @@ class Lab:
         self._session = session
         self._folder = folder
         self._clock = SystemClock()
+        self._trials = count()
+
+    def fresh(self) -> int:
+        """The number of a trial that has not run yet."""
+        return next(self._trials)
 
     def checkpoints(self, trial: int) -> Path:
         """The checkpoint folder of a trial."""
@@ -158,8 +169,8 @@ class Lab:
             own = {name: value for name, value in one.metrics.items() if not name.startswith("st_")}
             run.reports.append(Report(own, at))
         elif isinstance(one, Garbled):
-            count, sample = run.garbled.get(one.reason, (0, one.sample))
-            run.garbled[one.reason] = (count + one.count, sample)
+            times, sample = run.garbled.get(one.reason, (0, one.sample))
+            run.garbled[one.reason] = (times + one.count, sample)
         elif isinstance(one, Ended):
             run.ended = one
 

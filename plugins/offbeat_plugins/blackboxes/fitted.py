@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,9 @@ LEAST_TRIALS: Final = 12
 
 LEAST_FULL: Final = 3
 """Full curves below which nothing is fitted."""
+
+VERSION: Final = 1
+"""Counts up when the same observations give another model."""
 
 DIGITS: Final = 9
 """Significant digits of what is answered: libraries of linear algebra differ beyond."""
@@ -79,6 +83,15 @@ class FittedBlackbox:
     def fit(self) -> Fit:
         """What was fitted, and how well held-out trials are predicted; it is computed when it is first asked for."""
         return judged(self._past, self._codes, self._models)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits, equal for a model of the same observations."""
+        told = blake2b(f"{VERSION}/{self.seeds}/{self.levels}/{dict(self._past.objectives)}".encode(), digest_size=16)
+        for trial in self._past.trials:
+            told.update(f"{self.space.key(trial.config)}/{trial.levels.tolist()}/{trial.values.tolist()}".encode())
+            told.update(f"{trial.end}/{[tuple(gap) for gap in trial.gaps]}".encode())
+        return told.hexdigest()
 
     def curve(self, config: Mapping[str, Any], seed: int) -> Mapping[str, NDArray[Any]]:
         """The whole curve of a configuration, for each replicate another one."""

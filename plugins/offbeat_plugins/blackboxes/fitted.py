@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final
@@ -17,6 +17,7 @@ from offbeat.home import ExperimentFolder
 from offbeat.protocols import Mode
 from offbeat.results import Experiment, load
 from offbeat.seeds import generator
+from offbeat_plugins.blackboxes.fitting.curve_model import CurveModel
 from offbeat_plugins.blackboxes.fitting.models import Models, fitted
 from offbeat_plugins.blackboxes.fitting.observations import Past, observed
 from offbeat_plugins.blackboxes.fitting.validation import Fit, judged
@@ -26,6 +27,10 @@ LEAST_TRIALS: Final = 12
 
 LEAST_FULL: Final = 3
 """Full curves below which nothing is fitted."""
+
+REPLICATE: Final = 0.5
+"""Share of the variance of a trial's own deviation that another training of the same configuration draws anew. The rest is
+the configuration's. Past trials do not tell the two apart, since hardly any configuration is tried twice."""
 
 VERSION: Final = 1
 """Counts up when the same observations give another model."""
@@ -37,9 +42,9 @@ DIGITS: Final = 9
 class FittedBlackbox:
     """Answers what a model that was fitted to experiments expects of a configuration, anywhere in their space.
 
-    Curves that early stopping has cut are used as far as they go (see `fitting.curve_model`); time is a rate for each
-    configuration, and a start. A replicate adds deviations of its own: the trial's, which hold what the model has missed
-    too, and the noise of reports, as large as they were found in the residuals. No value lies beyond those seen.
+    Curves that early stopping has cut are used as far as they go (see `fitting.curve_model`); time is a curve of the pace,
+    and a start. To the mean come deviations as large as the residuals: half of a trial's own belongs to its configuration,
+    half to the replicate, as does the noise of reports. No value lies beyond those seen.
 
     Args:
         experiments: names or folders, or what `load_experiment` gives; of the same objectives, resource and
@@ -101,23 +106,18 @@ class FittedBlackbox:
         """One curve for each pair."""
         own = [self.space.validate(self._named(config)) for config in configs]
         codes = self.space.encode(own)
-        draws = [
-            generator(0, f"fitted/{self.space.key(config)}", seed) for config, seed in zip(own, seeds, strict=True)
-        ]
+        draws = []
+        for config, seed in zip(own, seeds, strict=True):
+            purpose = f"fitted/{self.space.key(config)}"
+            draws.append((generator(0, purpose, 0), generator(0, purpose, 1 + seed)))
         levels = np.array(self.levels, dtype=float)
         found: list[dict[str, NDArray[Any]]] = [{} for _ in own]
-        for name, (scale, model) in zip(self._past.objectives, self._models.objectives, strict=True):
-            basis, coefficients = model.basis(levels), model.coefficients(codes)
-            for i, draw in enumerate(draws):
-                deviating = coefficients[i] + model.deviations * draw.standard_normal(model.terms)
-                noisy = basis @ deviating + model.noise * draw.standard_normal(len(levels))
-                found[i][name] = _rounded(scale.undo(noisy))
+        for name, (scale, model, noise) in zip(self._past.objectives, self._models.objectives, strict=True):
+            for i, z in enumerate(_drawn(model, noise, codes, levels, draws)):
+                found[i][name] = _rounded(scale.undo(z))
         pace = self._seconds.model
-        basis, coefficients = pace.basis(levels), pace.coefficients(codes)
-        for i, draw in enumerate(draws):
-            deviating = coefficients[i] + pace.deviations * draw.standard_normal(pace.terms)
-            noisy = basis @ deviating + pace.noise * draw.standard_normal(len(levels))
-            found[i][self.elapsed_attr] = _rounded(self._seconds.elapsed(noisy, levels))
+        for i, z in enumerate(_drawn(pace, pace.noise, codes, levels, draws)):
+            found[i][self.elapsed_attr] = _rounded(self._seconds.elapsed(z, levels))
         return list(found)
 
     def _named(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +141,20 @@ def _check(past: Past) -> None:
             f"{', '.join(past.names)}: {past.full} of {len(past.trials)} curves reach {past.resource_attr} "
             f"{past.levels[-1]}; at least {LEAST_FULL} are needed{hint}."
         )
+
+
+def _drawn(
+    model: CurveModel, noise: float, codes: NDArray[Any], levels: NDArray[Any], draws: Sequence[tuple[Any, Any]]
+) -> Iterator[NDArray[Any]]:
+    """Scaled curves: the mean, the deviation of the configuration, that of the replicate, and noise.
+
+    `draws`: a generator for the configuration and one for the replicate, for each curve.
+    """
+    basis, coefficients = model.basis(levels), model.coefficients(codes)
+    shares = np.sqrt([1.0 - REPLICATE, REPLICATE])
+    for mean, (config, replicate) in zip(coefficients, draws, strict=True):
+        deviation = np.stack([config.standard_normal(model.terms), replicate.standard_normal(model.terms)])
+        yield basis @ (mean + model.deviations * (shares @ deviation)) + noise * replicate.standard_normal(len(levels))
 
 
 def _rounded(values: NDArray[Any]) -> NDArray[Any]:

@@ -138,7 +138,7 @@ def judged(past: Past, codes: NDArray[Any], models: Models) -> Fit:
         out = set(part)
         kept = [i for i in range(n) if i not in out]
         again = refitted(models, past, codes, kept)
-        for place, (_, model) in enumerate(again.objectives):
+        for place, (_, model, _) in enumerate(again.objectives):
             predicted[part, place] = model.curves(codes[part], levels)
             spread[part, place] = model.spread(codes[part], last[part])
         for i in part:
@@ -150,7 +150,7 @@ def judged(past: Past, codes: NDArray[Any], models: Models) -> Fit:
                 factors += _time_factor(past, past.trials[i], told)
     objectives = [
         _objective_fit(past, scale, place, (predicted[:, place], spread[:, place], naive[:, place]))
-        for place, (scale, _) in enumerate(models.objectives)
+        for place, (scale, _, _) in enumerate(models.objectives)
     ]
     ends = [trial.end for trial in past.trials]
     cut_at = sorted(int(trial.levels[-1]) for trial in past.trials if trial.end == "cut")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from offbeat.home import ExperimentFolder
 from offbeat.protocols import Mode
 from offbeat.results import Experiment, load
 from offbeat.seeds import generator
-from offbeat_plugins.blackboxes.fitting.curve_model import CurveModel
 from offbeat_plugins.blackboxes.fitting.models import Models, fitted
 from offbeat_plugins.blackboxes.fitting.observations import Past, observed
 from offbeat_plugins.blackboxes.fitting.validation import Fit, judged
@@ -31,6 +30,9 @@ LEAST_FULL: Final = 3
 REPLICATE: Final = 0.5
 """Share of the variance of a trial's own deviation that another training of the same configuration draws anew. The rest is
 the configuration's. Past trials do not tell the two apart, since hardly any configuration is tried twice."""
+
+KEPT: Final = 4096
+"""Configurations whose means are kept at most."""
 
 VERSION: Final = 1
 """Counts up when the same observations give another model."""
@@ -81,6 +83,11 @@ class FittedBlackbox:
                 f"{', '.join(self._past.names)}: no time passed between reports, so that none can be fitted."
             )
         self._seconds = self._models.seconds
+        self._drawn_from = [(one.model, one.noise) for one in self._models.objectives]
+        self._drawn_from.append((self._seconds.model, self._seconds.model.noise))
+        self._levels = np.array(self.levels, dtype=float)
+        self._bases = [model.basis(self._levels) for model, _ in self._drawn_from]
+        self._centers: dict[str, _Center] = {}
         self.elapsed_attr = "elapsed" if "elapsed" not in self._past.objectives else "elapsed_seconds"
         self.objectives: Mapping[str, Mode | None] = {**self._past.objectives, self.elapsed_attr: None}
 
@@ -104,24 +111,50 @@ class FittedBlackbox:
 
     def curves(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Mapping[str, NDArray[Any]]]:
         """One curve for each pair."""
-        own = [self.space.validate(self._named(config)) for config in configs]
-        codes = self.space.encode(own)
-        draws = []
-        for config, seed in zip(own, seeds, strict=True):
-            purpose = f"fitted/{self.space.key(config)}"
-            draws.append((generator(0, purpose, 0), generator(0, purpose, 1 + seed)))
-        levels = np.array(self.levels, dtype=float)
-        found: list[dict[str, NDArray[Any]]] = [{} for _ in own]
-        for name, (scale, model, noise) in zip(self._past.objectives, self._models.objectives, strict=True):
-            for i, z in enumerate(_drawn(model, noise, codes, levels, draws)):
-                found[i][name] = _rounded(scale.undo(z))
-        pace = self._seconds.model
-        for i, z in enumerate(_drawn(pace, pace.noise, codes, levels, draws)):
-            found[i][self.elapsed_attr] = _rounded(self._seconds.elapsed(z, levels))
-        return list(found)
+        return [self._replicate(self._center(config), seed) for config, seed in zip(configs, seeds, strict=True)]
 
-    def _named(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in config.items() if name in self.space.domains}
+    def _center(self, config: Mapping[str, Any]) -> _Center:
+        """What all replicates of a configuration have in common; the last ones are kept."""
+        own = self.space.validate({name: value for name, value in config.items() if name in self.space.domains})
+        key = self.space.key(own)
+        found = self._centers.get(key)
+        if found is None:
+            # One by one: the last bits of a product depend on how many rows it has.
+            code, draw = self.space.encode([own]), generator(0, f"fitted/{key}", 0)
+            share = float(np.sqrt(1.0 - REPLICATE))
+            found = _Center(
+                key,
+                [
+                    model.coefficients(code)[0] + share * model.deviations * draw.standard_normal(model.terms)
+                    for model, _ in self._drawn_from
+                ],
+            )
+            if len(self._centers) >= KEPT:
+                self._centers.clear()
+            self._centers[key] = found
+        return found
+
+    def _replicate(self, center: _Center, seed: int) -> dict[str, NDArray[Any]]:
+        draw = generator(0, f"fitted/{center.key}", 1 + seed)
+        share = float(np.sqrt(REPLICATE))
+        drawn = []
+        for coefficients, basis, (model, noise) in zip(center.coefficients, self._bases, self._drawn_from, strict=True):
+            own = coefficients + share * model.deviations * draw.standard_normal(model.terms)
+            drawn.append(basis @ own + noise * draw.standard_normal(len(basis)))
+        *curves, paces = drawn
+        found = {
+            name: _rounded(one.scale.undo(z))
+            for name, one, z in zip(self._past.objectives, self._models.objectives, curves, strict=True)
+        }
+        found[self.elapsed_attr] = _rounded(self._seconds.elapsed(paces, self._levels))
+        return found
+
+
+class _Center(NamedTuple):
+    """A configuration: its key, and for each model the coefficients of its curve."""
+
+    key: str
+    coefficients: list[NDArray[Any]]
 
 
 def _check(past: Past) -> None:
@@ -141,20 +174,6 @@ def _check(past: Past) -> None:
             f"{', '.join(past.names)}: {past.full} of {len(past.trials)} curves reach {past.resource_attr} "
             f"{past.levels[-1]}; at least {LEAST_FULL} are needed{hint}."
         )
-
-
-def _drawn(
-    model: CurveModel, noise: float, codes: NDArray[Any], levels: NDArray[Any], draws: Sequence[tuple[Any, Any]]
-) -> Iterator[NDArray[Any]]:
-    """Scaled curves: the mean, the deviation of the configuration, that of the replicate, and noise.
-
-    `draws`: a generator for the configuration and one for the replicate, for each curve.
-    """
-    basis, coefficients = model.basis(levels), model.coefficients(codes)
-    shares = np.sqrt([1.0 - REPLICATE, REPLICATE])
-    for mean, (config, replicate) in zip(coefficients, draws, strict=True):
-        deviation = np.stack([config.standard_normal(model.terms), replicate.standard_normal(model.terms)])
-        yield basis @ (mean + model.deviations * (shares @ deviation)) + noise * replicate.standard_normal(len(levels))
 
 
 def _rounded(values: NDArray[Any]) -> NDArray[Any]:

@@ -246,6 +246,14 @@ def test_names(lab: Any) -> None:
         fork("nobody", 3, "other", lab.home)
 
 
+def test_another_home(lab: Any, tmp_path: Path) -> None:
+    source = run(lab, lab.home, asha(), trials=3)
+    made = fork(str(source.path), 3, "other", tmp_path / "new")
+    assert made.folder == tmp_path / "new" / "other"
+    lab.run(Tuner.resume("other", home=tmp_path / "new", observers=[]))
+    assert lab.digest(tmp_path / "new", "other") == lab.digest(lab.home)
+
+
 def test_damage_is_an_error_and_leaves_nothing(lab: Any) -> None:
     source = run(lab, lab.home, asha(), trials=3)
     segment = source.journal / "00000000.jsonl"

@@ -158,6 +158,29 @@ def test_local_trials_with_instructions_and_other_limits_are_verified(lab: Any, 
     assert any(isinstance(e, ev.LimitsChanged) for e in lab.events(lab.home))
 
 
+def test_coroutines_are_verified(lab: Any) -> None:
+    from offbeat.backend import CoroutineBackend
+    from offbeat.config_space import uniform
+
+    async def objective(trial: Any) -> None:
+        for epoch in range(1, 10):
+            await asyncio.sleep(0)
+            await trial.report(epoch=epoch, loss=(trial.config["x"] - 0.3) ** 2 + 1 / epoch)
+
+    scheduler = ASHA({"x": uniform(0, 1)}, "loss", resource_attr="epoch", max_t=9, random_seed=1, type="promotion")
+    stop = StoppingCriterion(max_num_trials_started=20)
+    lab.run(Tuner(CoroutineBackend(objective), scheduler, stop, 3, name="run", home=lab.home, observers=[]))
+    report = verify("run", lab.home)
+    assert report.verified, report.sentence()
+    assert report.decisions >= 20
+
+
+def test_the_demo_is_verified(tmp_path: Path) -> None:
+    """The network on digits, as real processes: what `offbeat demo` runs."""
+    assert main(["demo", "--seconds", "2", "--name", "demo", "--home", str(tmp_path)]) == 0
+    assert main(["verify", "demo", "--home", str(tmp_path)]) == 0
+
+
 # --- tampered journals, with every hash in order
 
 

@@ -179,12 +179,9 @@ class _Walk:
 
     def _fold(self, event: ev.Event, seq: int) -> None:
         try:
-            if isinstance(event, ev.TrialResult):
-                self._refold.result(event, seq)
-                if event.verdict in COUNTED:
-                    self._rank(event, seq)
-            else:
-                self._refold.fold(event, seq)
+            if isinstance(event, ev.TrialResult) and event.verdict in COUNTED:
+                self._rank(event, seq)
+            self._refold.take_in(event, seq)
         except SchedulerRaised as error:
             self._notes.append(f"rungs are those before event {seq}: the scheduler raised {error}")
         except MISFITS as error:

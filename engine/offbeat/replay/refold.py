@@ -74,6 +74,13 @@ class Refold:
         self._judges = TrialResult in self._observed
         self._plain = not self._watching
 
+    def take_in(self, event: ev.Event, seq: int) -> Decided | None:
+        """Takes in any event: `result` or `fold`."""
+        if isinstance(event, TrialResult):
+            return self.result(event, seq)
+        self.fold(event, seq)
+        return None
+
     def fold(self, event: ev.Event, seq: int) -> None:
         """Takes in an event that is no result. Raises one of MISFITS for one that does not fit those before it."""
         state = self.state

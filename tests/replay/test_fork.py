@@ -225,6 +225,23 @@ def test_an_object_may_decide_from_here_on(lab: Any) -> None:
     assert verify("other", lab.home).verified
 
 
+def test_without_its_plugin_an_experiment_can_be_forked_and_not_changed(lab: Any, written: Any) -> None:
+    run(lab, lab.home, asha(), trials=4)
+    events = lab.events(lab.home)
+    gone = ev.ComponentDescription("offbeat.schedulers", "ashes", distribution="acme", options={"metric": "val_error"})
+    events[0] = structs.replace(events[0], spec=structs.replace(events[0].spec, scheduler=gone))
+    source = written(lab.home / "lost", events)
+    assert fork(source, 20, "copy").scheduler == "ashes"
+    with pytest.raises(UnknownPlugin):
+        Tuner.resume("copy", home=lab.home)
+    with pytest.raises(InvalidArgument, match=r"cannot be changed.*ashes"):
+        fork(source, 20, "other", options={"reduction_factor": 2})
+    fork(source, 20, "other", scheduler="asha", options={"max_t": 27})
+    lab.run(Tuner.resume("other", home=lab.home, observers=[]))
+    assert load("other", lab.home).status == "done"
+    assert "acme:ashes" in verify("other", lab.home).problem
+
+
 # --- what cannot be forked
 
 

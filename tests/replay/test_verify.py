@@ -435,6 +435,25 @@ def test_a_scheduler_that_failed_is_no_difference(lab: Any) -> None:
     assert mended.verified, mended.sentence()
 
 
+class Note(ev.Event, frozen=True, gc=False, array_like=True, tag="acme/note"):
+    text: str
+
+
+def test_events_of_plugins_pass(recorded: Any, tmp_path: Path, written: Any) -> None:
+    events = list(recorded["promotion"])
+    for place in (100, 50, 3):
+        events.insert(place, Note(events[place].at, "hello"))
+    # Events count what lay before them; nothing else looks at their places.
+    report = verify(written(tmp_path / "run", events))
+    assert report.verified, report.sentence()
+    assert report.events == len(events)
+    from offbeat.replay import fork, replay
+
+    step = replay(tmp_path / "run", 50 + 1).step
+    assert (step.what, step.text) == ("acme/note", "an event of a plugin")
+    assert fork(tmp_path / "run", 60, "other").event == 60
+
+
 # --- proposals of models
 
 

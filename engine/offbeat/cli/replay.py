@@ -112,9 +112,9 @@ def _show_other(other: Counterfactual, n: int) -> None:
     ]  # fmt: skip
     if other.exact:
         print_table(("", "recorded", "then"), [(what, then, low) for what, then, low, *_ in rows])
-        saved = recorded.resource - other.resource[0] if other.resource[0] is not None else 0
-        if recorded.resource and saved > 0:
-            print(f"\nSaved: {shown(saved)} of {recorded.resource} {other.resource_attr}s")
+        saved = recorded.resource - other.stale.resource
+        if saved > 0:
+            print(f"\nSaved: {saved} of {recorded.resource} {other.resource_attr}s")
         print("\nThis is exact: no trial would have gone on behind the end of its record.")
     else:
         print_table(("", "recorded", "at least", "at most", "if stale", "if hopeful"), rows)

@@ -17,6 +17,7 @@ from offbeat.replay.findings import Difference, Verification
 from offbeat.replay.integrity import events_of
 from offbeat.replay.proposing import Compared, Proposals, enqueued
 from offbeat.replay.refold import MISFITS, Decided, Refold, SchedulerRaised, Turn
+from offbeat.replay.telling import name_of, trial_of
 
 
 class Checking:
@@ -61,7 +62,7 @@ class Checking:
                 except SchedulerRaised as error:
                     self._raised(seq, event, following, str(error))
                 except MISFITS as error:
-                    report.problem = f"event {seq}, {_name(event)}, does not fit those before it: {error}"
+                    report.problem = f"event {seq}, {name_of(event)}, does not fit those before it: {error}"
                     self._blind = True
         report.trials = len(self._refold.state.ledger)
 
@@ -210,11 +211,10 @@ class Checking:
         report.differences += 1
         if report.difference is not None:
             return
-        trial = getattr(event, "trial", None)
         difference = Difference(
             event=seq,
-            what=_name(event),
-            trial=None if trial is None or trial < 0 else int(trial),
+            what=name_of(event),
+            trial=trial_of(event),
             recorded=recorded,
             recomputed=recomputed,
             why=why,
@@ -232,10 +232,6 @@ class Checking:
 def _scheduler_failed(following: ev.Event | None) -> bool:
     """Whether the next event says that the scheduler failed: what stands before it was not decided by it."""
     return type(following) is ev.PluginFailed and following.group == "offbeat.schedulers"
-
-
-def _name(event: ev.Event) -> str:
-    return str(getattr(event, "name", "")) if not event.__struct_config__.tag else ev.wire_name(event)
 
 
 def _with_next(events: Iterator[Recorded]) -> Iterator[tuple[Recorded, ev.Event | None]]:

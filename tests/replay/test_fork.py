@@ -59,8 +59,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+def campaign(lab: Any, simulation: Any, case: str, every: int) -> None:
     kind, options, backend, limits = CASES[case]
     backend = {**backend, **({"faults": simulation.SPOT} if "faults" in backend else {})}
 
@@ -72,7 +71,7 @@ def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation:
     events = lab.events(home)
     expected = lab.digest(home)
     assert len(events) > 60
-    for at in range(0, len(events), 1 if case in ("stopping", "promotion") else 5):
+    for at in range(0, len(events), every):
         made = fork(source, at, f"from-{at}")
         lab.run(
             Tuner.resume(
@@ -86,6 +85,18 @@ def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation:
         )
         assert lab.digest(home, made.name) == expected, at
         lab.check_closed(home, made.name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+    campaign(lab, simulation, case, every=1 if case in ("stopping", "promotion") else 5)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES)
+def test_from_every_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+    campaign(lab, simulation, case, every=1)
 
 
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])

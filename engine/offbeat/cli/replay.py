@@ -115,7 +115,9 @@ def _show_other(other: Counterfactual, n: int) -> None:
         saved = recorded.resource - other.stale.resource
         if saved > 0:
             print(f"\nSaved: {saved} of {recorded.resource} {other.resource_attr}s")
-        print("\nThis is exact: no trial would have gone on behind the end of its record.")
+        print(
+            "\nThis is exact for these curves and durations: no trial would have gone on behind the end of its record."
+        )
     else:
         print_table(("", "recorded", "at least", "at most", "if stale", "if hopeful"), rows)
         print(

@@ -59,13 +59,10 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
     """What happened to the trial, oldest first: {"at", "seq", "event", "text"}, and "rung" where rivals were compared."""
     from offbeat.events import ProposalRequested, Suggested, TrialResult, wire_name
     from offbeat.journal import read_journal
-    from offbeat.results.rungs import scheduler_state
-
-    state = scheduler_state(experiment)
-    knew: int | None = None
     from offbeat.replay.refold import SchedulerRaised
+
     refold = _refold(experiment)
-    knew = 0
+    knew: int | None = None
     level = 0
     for recorded in read_journal(experiment.folder):
         if recorded.seq >= experiment.events:
@@ -92,7 +89,6 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
         yield step
 
 
-def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
 def _refold(experiment: Experiment) -> Refold | None:
     """The engine's state with its schedulers, to be folded again; None where the journal cannot build them."""
     from offbeat.replay.origin import authors
@@ -108,7 +104,7 @@ def _refold(experiment: Experiment) -> Refold | None:
     return Refold(experiment.spec, turns) if any(hasattr(one.scheduler, "rung_table") for one in turns) else None
 
 
-def _told(event: Event, number: int, experiment: Experiment, knew: int) -> str:
+def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
     """The event in words, empty if it is not about the trial or says nothing new."""
     from offbeat import events as ev
     from offbeat.replay.telling import DONE, because, sentence

@@ -21,6 +21,10 @@ from offbeat.errors import InvalidArgument, OffbeatError, UnknownPlugin
             "asha:type=promotion,brackets=2,random",
             [("asha:type=promotion,brackets=2", "asha", {"type": "promotion", "brackets": 2}), ("random", "random-search", {})],
         ),
+        (
+            "asha:brackets=2,asha:type=promotion",
+            [("asha:brackets=2", "asha", {"brackets": 2}), ("asha:type=promotion", "asha", {"type": "promotion"})],
+        ),
         ("mine=asha:brackets=2", [("mine", "asha", {"brackets": 2})]),
         ("asha:brackets=2,mine=asha", [("asha:brackets=2", "asha", {"brackets": 2}), ("mine", "asha", {})]),
         ("asha:rung_levels=[1,3,9],random", [("asha:rung_levels=[1,3,9]", "asha", {"rung_levels": [1, 3, 9]}),

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from offbeat.bench.advice import advice
+from offbeat.bench.advice import advice, choices
 from offbeat.bench.comparison import CHECKPOINTS, Comparison
 from offbeat.bench.page import page
 from offbeat.bench.regret import FLOOR, compared
@@ -47,8 +48,19 @@ def test_methods_that_are_alike_are_not_told_apart(made: Any) -> None:
     for sentence in advice(group):
         assert "use" not in sentence
         assert re.search(r"\*\*(one|two)\*\* has the lowest mean .* but (one|two) is not shown to be worse", sentence)
-        assert "within 0.02 of it for certain" in sentence
+        assert "at most 0.02 worse with 95 % confidence" in sentence
         assert re.search(r"Worse: bad by 0\.(59|60)", sentence)
+
+
+def test_methods_that_do_the_same_are_called_the_same(made: Any) -> None:
+    alike = noisy(made, {"one": 0.2})
+    runs = [*alike.runs, *(msgspec.structs.replace(run, method="two") for run in alike.runs)]
+    (group,) = Comparison(runs, list(alike.benchmarks.values())).groups
+    assert advice(group)[0].startswith("At 10% of the budget: all methods are the same run by run, 0.2")
+    worse = noisy(made, {"bad": 0.8}).runs
+    (group,) = Comparison([*runs, *worse], list(alike.benchmarks.values())).groups
+    assert "use **one**" in advice(group)[0]
+    assert ", which two equals run by run. All others are worse: bad by 0." in advice(group)[0]
 
 
 def test_the_best_can_change_with_the_budget(made: Any) -> None:
@@ -62,6 +74,16 @@ def test_the_best_can_change_with_the_budget(made: Any) -> None:
     ]
     (group,) = Comparison(runs, [made.benchmark()]).groups
     assert [re.findall(r"\*\*(\w+)\*\*", sentence) for sentence in advice(group)] == [["early"]] * 2 + [["late"]] * 2
+
+
+def test_choices_are_those_that_are_not_worse(made: Any) -> None:
+    (group,) = noisy(made, {"one": 0.2, "bad": 0.8, "two": 0.2}).groups
+    assert {frozenset(choices(group, one)) for one in CHECKPOINTS} == {frozenset({"one", "two"})}
+    assert (
+        "| one or two |" in (text := markdown(page(noisy(made, {"one": 0.2, "bad": 0.8, "two": 0.2}))))
+        or "two or one" in text
+    )
+    assert choices(noisy(made, {"one": 0.2, "bad": 0.8}, seeds=4).groups[0], 1.0) == []
 
 
 def test_few_seeds_say_nothing(made: Any) -> None:

@@ -89,7 +89,7 @@ def told(source: Path, **options: Any) -> str:
 def test_an_experiment_with_stopped_trials(tmp_path: Path) -> None:
     experiment = read(folder(tmp_path / "st-run", ROWS))
     assert experiment.name == "st-run"
-    assert [r.status.value for r in experiment.ledger] == ["finished", "stopped", "finished"]
+    assert [r.status.value for r in experiment.ledger] == ["finished", "stopped", "interrupted"]
     assert [r.tags["origin"] for r in experiment.ledger] == [0, 1, 2]
     assert [(p.resource, p.value) for p in experiment.curve(0)] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     # The first trial was started half a second before its first report.

@@ -65,7 +65,7 @@ def _parsed(text: str) -> list[Contestant]:
     for piece in _pieces(text):
         if found and found[-1].options:
             name, equals, value = piece.partition("=")
-            if equals and _is_option(name.strip(), value.strip(), found[-1].plugin):
+            if equals and ":" not in name and _is_option(name.strip(), value.strip(), found[-1].plugin):
                 found[-1].options[name.strip()] = _value(value)
                 found[-1] = found[-1]._replace(text=f"{found[-1].text},{piece}")
                 continue

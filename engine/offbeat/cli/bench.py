@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from offbeat.cli.output import add_json, print_json, print_table
+from offbeat.cli.output import add_home, add_json, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from offbeat.bench import Comparison
+    from offbeat.bench.past import Past
 
 SCHEDULERS: Final = "random,asha,asha:type=promotion,median-stopping-rule"
 FOLDER: Final = "offbeat-bench"
@@ -37,10 +38,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--benchmarks",
-        default="digits",
         metavar="NAME,...",
-        help="digits, lcbench-7593, <blackbox>-<dataset>, or FILE.toml with definitions (default: digits)",
+        help="digits, lcbench-7593, <blackbox>-<dataset>, or FILE.toml with definitions (default: digits, or none with "
+        "--from)",
     )
+    parser.add_argument(
+        "--from",
+        dest="past",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="EXPERIMENT",
+        help="your own experiments, to whose journals curves and costs are fitted",
+    )
+    parser.add_argument(
+        "--workers", metavar="N,...", help="with --from: worker counts to compare, with equal total work (2,4,8)"
+    )
+    parser.add_argument("--max-t", type=int, metavar="N", help="with --from: the level at which a training ends")
     parser.add_argument("--seeds", default="10", metavar="N", help="how many, or a range such as 10-19 (default 10)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default 1)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds for one run (default 600)")
@@ -51,6 +65,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-o", "--output", default=FOLDER, metavar="DIR", help=f"where runs, tables and page lie (default: {FOLDER})"
     )
+    add_home(parser)
     add_json(parser)
     parser.set_defaults(handler=bench)
 
@@ -61,11 +76,13 @@ def bench(args: argparse.Namespace) -> int:
     from offbeat.bench.writing import write
 
     folder = Path(args.output)
+    past = _past(args)
+    names = args.benchmarks or ("" if past else "digits")
     progress, end = _progress()
     try:
         comparison = compare(
             args.schedulers or SCHEDULERS,
-            args.benchmarks,
+            [*(one.strip() for one in names.split(",") if one.strip()), *(past.benchmarks if past else ())],
             _seeds(args.seeds),
             folder=folder,
             jobs=args.jobs,
@@ -86,12 +103,59 @@ def bench(args: argparse.Namespace) -> int:
     if why:
         print(f"offbeat: no pictures: {why}", file=sys.stderr)
     if args.json:
-        print_json(_document(comparison, files))
+        print_json(_document(comparison, files) | _past_document(comparison, past))
     else:
         _show(comparison, folder)
+        _show_past(comparison, past)
     for method, benchmark, seed, error in comparison.failures:
         print(f"offbeat: {method} on {benchmark} with seed {seed} failed: {error}", file=sys.stderr)
     return 1 if comparison.failures else 0
+
+
+def _past(args: argparse.Namespace) -> Past | None:
+    """Benchmarks fitted to the user's experiments; what there is to know of the fit is told before they are run."""
+    from offbeat.errors import InvalidArgument
+
+    if not args.past:
+        for option, value in (("--workers", args.workers), ("--max-t", args.max_t)):
+            if value is not None:
+                raise InvalidArgument(f"{option} is about experiments that are given with --from.")
+        return None
+    from offbeat.bench.past import past
+
+    try:
+        workers = None if args.workers is None else [int(one) for one in args.workers.split(",")]
+    except ValueError:
+        raise InvalidArgument(f"--workers {args.workers!r}: write counts, as in 2,4,8.") from None
+    found = past(args.past, workers=workers, max_t=args.max_t, home=args.home)
+    for line in found.fit.lines():
+        print(line, file=sys.stderr if args.json else sys.stdout)
+    if not args.json:
+        print()
+    return found
+
+
+def _show_past(comparison: Comparison, past: Past | None) -> None:
+    from offbeat.bench.past import by_workers
+
+    if past is None or len(past.benchmarks) < 2:
+        return
+    rows = list(by_workers(comparison, past.benchmarks))
+    methods = list(rows[0]["regret"]) if rows else []
+    print("\nWorkers, with equal total work: mean normalised regret at the end")
+    print_table(
+        ("workers", "seconds", *methods),
+        [(one["workers"], one["seconds"], *(one["regret"].get(method) for method in methods)) for one in rows],
+        indent="  ",
+    )
+
+
+def _past_document(comparison: Comparison, past: Past | None) -> dict[str, Any]:
+    from offbeat.bench.past import by_workers
+
+    if past is None:
+        return {}
+    return {"past": {"fit": past.fit, "workers": list(by_workers(comparison, past.benchmarks))}}
 
 
 def _seeds(text: str) -> int | list[int]:

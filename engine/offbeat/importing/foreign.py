@@ -14,7 +14,7 @@ from offbeat.events import Metrics
 from offbeat.space import Space
 
 Outcome: TypeAlias = Literal["finished", "stopped", "failed", "paused", "open"]
-"""How an execution ended. `stopped`: cut off by the tool's scheduler or pruner; `open`: it had not ended."""
+"""How an execution ended. `stopped`: cut off by the tool's scheduler or pruner; `open`: nothing tells of its end."""
 
 Modes: TypeAlias = tuple[Literal["min", "max"], ...]
 

@@ -144,10 +144,6 @@ class _History:
 
     def closed(self) -> list[ev.Event]:
         """All events, ending with that of the experiment."""
-        for trial in list(self.state.ledger.slots.values()):
-            attempt = self.state.ledger[trial].attempt
-            why = f"still running when it was imported from {self._foreign.tool}"
-            self._record(ev.TrialStopped(self._now, trial, attempt, "experiment", why))
         origin = f"{self._foreign.tool} {self._foreign.version}".strip()
         self._record(ev.ExperimentClosed(self._now, 0, "done", f"imported from {origin}: {self._foreign.source}"))
         return self._events
@@ -200,8 +196,9 @@ class _History:
         at, number = self._now, step.trial
         record = self.state.ledger[number]
         if stretch.how == "open" and not step.again:
-            return
-        if stretch.how == "stopped":
+            why = stretch.why or f"{self._foreign.tool} tells of no end"
+            self._record(ev.TrialStopped(at, number, record.attempt, "experiment", why))
+        elif stretch.how == "stopped":
             self._stopped(record, stretch.why)
         elif stretch.how == "failed" or (stretch.how == "finished" and not record.reports and not step.again):
             reason = stretch.why or ("failed" if stretch.how == "failed" else "ended without a usable report")

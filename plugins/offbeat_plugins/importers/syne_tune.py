@@ -1,7 +1,7 @@
 """Experiment folders of Syne Tune (Salinas et al. 2022), versions 0.3 to 0.16: `metadata.json` and `results.csv.zip`.
 
-Read without Syne Tune; `tuner.dill`, a pickle, is never opened. What a table of results does not tell is left open: trials
-without a result are unknown, and a trial that reports no more without having been stopped counts as finished.
+Read without Syne Tune; `tuner.dill`, a pickle, is never opened. The table of results knows no trials without a result, and
+no ends: a trial that has reached the highest level has finished, one that was not stopped before it is left open.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class SyneTuneImporter:
     """Reads one experiment folder.
 
     The resource is the one column of whole numbers that grows with each report of a trial, unless it is named. A report
-    after a pause begins another execution. Times are those at which the tuner saw a report.
+    after a pause begins another execution. An execution is taken to have begun when the
+    tuner saw its first report, less what the worker had worked by then.
     """
 
     def read(self, source: str, wanted: Wanted) -> Foreign:
@@ -204,7 +205,7 @@ def _counts(name: str, rows: Sequence[_Row]) -> bool:
 
 
 def _stretches(rows: Sequence[_Row], highest: int | None, resource: str | None) -> tuple[Stretch, ...]:
-    """The executions of a trial: one ends with each pause. One that was stopped at the highest level had come to its end."""
+    """The executions of a trial: one ends with each pause. At the highest level it had come to its end."""
     found = []
     own: list[_Row] = []
     for row in rows:
@@ -214,9 +215,12 @@ def _stretches(rows: Sequence[_Row], highest: int | None, resource: str | None) 
             own = []
     if own:
         found.append(_stretch(own))
-    at_its_end = resource is not None and rows[-1].values.get(resource) == highest
-    if found[-1].how == "stopped" and at_its_end:
-        found[-1] = msgspec.structs.replace(found[-1], how="finished", why="")
+    last = found[-1]
+    if resource is not None and last.how in ("stopped", "finished"):
+        if rows[-1].values.get(resource) == highest:
+            found[-1] = msgspec.structs.replace(last, how="finished", why="")
+        elif last.how == "finished":
+            found[-1] = msgspec.structs.replace(last, how="open", why="reported no more")
     return tuple(found)
 
 
@@ -225,10 +229,12 @@ def _stretch(rows: Sequence[_Row]) -> Stretch:
     how, why = {"STOP": ("stopped", "stopped by its scheduler"), "PAUSE": ("paused", "paused by its scheduler")}.get(
         last.decision, ("finished", "")
     )
+    began = max(0.0, rows[0].at - rows[0].worked)
     return Stretch(
-        started=max(0.0, rows[0].at - rows[0].worked),
+        started=began,
         ended=last.at,
-        results=tuple(ForeignResult(row.at, row.values) for row in rows),
+        # The tuner looks now and then: the worker's own time is finer.
+        results=tuple(ForeignResult(began + row.worked if row.worked else row.at, row.values) for row in rows),
         how=how,  # type: ignore[arg-type]
         why=why,
     )

@@ -27,15 +27,19 @@ MOST_TRIALS: Final = 500
 MOST_POINTS: Final = 1200
 """Points that are conditioned on; of longer curves fewer levels are taken, evenly in their logarithm."""
 
+SECOND_DIFFERENCES: Final = 20
+"""Fewer of them say nothing of noise."""
+
 LEARNED_FROM: Final = 300
 """Points from which hyperparameters are found."""
 
 
 class Objective(NamedTuple):
-    """A model of an objective's curves, on its scale."""
+    """A model of an objective's curves, on its scale; `noise`: standard deviation of a report around its curve."""
 
     scale: Scale
     model: CurveModel
+    noise: float
 
 
 class Start(NamedTuple):
@@ -89,9 +93,9 @@ def refitted(models: Models, past: Past, codes: NDArray[Any], kept: Sequence[int
     trials, own = [past.trials[i] for i in chosen], codes[chosen]
     top = past.levels[-1]
     objectives = []
-    for place, (scale, model) in enumerate(models.objectives):
+    for place, (scale, model, noise) in enumerate(models.objectives):
         points = _points(trials, own, scale, place)
-        objectives.append(Objective(scale, _learned(points, top, model.terms, model.theta, steps)))
+        objectives.append(Objective(scale, _learned(points, top, model.terms, model.theta, steps), noise))
     before = models.seconds
     return Models(tuple(objectives), None if before is None else _seconds(trials, own, top, before, steps))
 
@@ -99,7 +103,25 @@ def refitted(models: Models, past: Past, codes: NDArray[Any], kept: Sequence[int
 def _objective(trials: Sequence[Observed], codes: NDArray[Any], top: int, place: int, mode: Mode) -> Objective:
     terms = min(TERMS, len({int(level) for trial in trials for level in trial.levels}))
     scale = scale_of(np.concatenate([trial.values[:, place] for trial in trials]), mode)
-    return Objective(scale, _learned(_points(trials, codes, scale, place), top, terms))
+    model = _learned(_points(trials, codes, scale, place), top, terms)
+    return Objective(scale, model, _noise(trials, scale, place, model.noise))
+
+
+def _noise(trials: Sequence[Observed], scale: Scale, place: int, most: float) -> float:
+    """From second differences of neighbouring reports, in which the curve itself hardly shows; at most the model's.
+
+    The model's noise holds what three coefficients cannot follow, too.
+    """
+    found = []
+    for trial in trials:
+        z = scale.apply(trial.values[:, place])
+        even = np.diff(trial.levels, 2) == 0
+        found.append(np.diff(z, 2)[even])
+    differences = np.abs(np.concatenate(found))
+    if len(differences) < SECOND_DIFFERENCES:
+        return most
+    # The median of a normal distribution's distances; the variance of a second difference is six times the noise's.
+    return min(most, float(np.median(differences)) * 1.4826 / float(np.sqrt(6)))
 
 
 def _learned(points: Points, top: int, terms: int, theta: NDArray[Any] | None = None, steps: int = 60) -> CurveModel:

@@ -59,7 +59,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         trials, full, cut, ended: curves; those that were cut early, and those that ended early by themselves.
-        cut_at: level -> how many curves were cut there; failed: trials without any result.
+        cut_at: levels, and how many curves were cut there; failed: trials without any result.
         held_out: "experiments", or "trials" where there is one experiment only.
         seconds_factor: median factor by which the time of a trial is missed; None where no time is known.
         start_seconds, start_factor: what the first level takes on top, or times as much.
@@ -72,7 +72,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     ended: int
     failed: int
     levels: tuple[int, int]
-    cut_at: dict[int, int]
+    cut_at: tuple[tuple[int, int], ...]
     held_out: str
     objectives: tuple[ObjectiveFit, ...]
     seconds_factor: float | None
@@ -102,7 +102,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.levels[1]}, {self.cut} cut early (censored){ended}{failed}",
         ]
         if self.cut_at:
-            found.append("cut at " + ", ".join(f"level {level}: {n}" for level, n in self.cut_at.items()))
+            found.append("cut at " + ", ".join(f"level {level}: {n}" for level, n in self.cut_at))
         found.append(f"errors of held-out {self.held_out} (in brackets: of the median of the others):")
         for one in self.objectives:
             parts = [
@@ -138,7 +138,7 @@ def judged(past: Past, codes: NDArray[Any], models: Models) -> Fit:
         out = set(part)
         kept = [i for i in range(n) if i not in out]
         again = refitted(models, past, codes, kept)
-        for place, (_, model) in enumerate(again.objectives):
+        for place, (_, model, _) in enumerate(again.objectives):
             predicted[part, place] = model.curves(codes[part], levels)
             spread[part, place] = model.spread(codes[part], last[part])
         for i in part:
@@ -150,7 +150,7 @@ def judged(past: Past, codes: NDArray[Any], models: Models) -> Fit:
                 factors += _time_factor(past, past.trials[i], told)
     objectives = [
         _objective_fit(past, scale, place, (predicted[:, place], spread[:, place], naive[:, place]))
-        for place, (scale, _) in enumerate(models.objectives)
+        for place, (scale, _, _) in enumerate(models.objectives)
     ]
     ends = [trial.end for trial in past.trials]
     cut_at = sorted(int(trial.levels[-1]) for trial in past.trials if trial.end == "cut")
@@ -162,7 +162,7 @@ def judged(past: Past, codes: NDArray[Any], models: Models) -> Fit:
         ended=ends.count("ended"),
         failed=past.failed,
         levels=(past.levels[0], past.levels[-1]),
-        cut_at={level: cut_at.count(level) for level in dict.fromkeys(cut_at)},
+        cut_at=tuple((level, cut_at.count(level)) for level in dict.fromkeys(cut_at)),
         held_out="experiments" if len(past.names) > 1 else "trials",
         objectives=tuple(objectives),
         seconds_factor=float(np.exp(np.median(factors))) if factors else None,
@@ -213,8 +213,7 @@ def _objective_fit(past: Past, scale: Scale, place: int, held: tuple[NDArray[Any
     name, mode = list(past.objectives.items())[place]
     rank: float | None = None
     if full.sum() >= FEW and np.ptp(true[full]) > 0 and np.ptp(told[full]) > 0:
-        correlation: Any = spearmanr(true[full], told[full])
-        rank = float(correlation.statistic)
+        rank = float(np.asarray(spearmanr(true[full], told[full]))[0])
     return ObjectiveFit(
         name=name,
         mode=mode,

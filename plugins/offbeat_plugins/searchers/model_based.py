@@ -94,28 +94,28 @@ class ModelBasedSearcher(ABC):
         return None if start is None else start.config
 
     def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:
-        """The same with the reason, and as tag `origin` who made it: "initial", "random" or "model"."""
+        """The same with the reason, which begins with who made it: an initial point, "random:" or "model:"."""
         trials = self._trials
         if trials.proposed < self._initial:
-            return self._at_random(request, "initial", "initial point")
+            return self._at_random(request, "initial point")
         measured = trials.measured
         if len(measured) < self._least:
-            return self._at_random(request, "random", f"random: {len(measured)} of {self._least} first results are in")
+            return self._at_random(request, f"random: {len(measured)} of {self._least} first results are in")
         values = trials.values[measured, 0]
         if values.min() == values.max():
-            return self._at_random(request, "random", "random: all results are equal, so there is nothing to learn")
+            return self._at_random(request, "random: all results are equal, so there is nothing to learn")
         rng = request.rng(type(self).__name__)
         if self._random_fraction and rng.random() < self._random_fraction:
-            return self._at_random(request, "random", "random: its share of the proposals")
+            return self._at_random(request, "random: its share of the proposals")
         answer = self.prefer(measured, values, rng)
         for config in answer.configs:
             if not self._distinct or config not in trials.seen:
-                return Start(config=config, why=f"model: {answer.why}", tags={"origin": "model"})
-        return self._at_random(request, "random", "random: the model prefers only what was tried before")
+                return Start(config=config, why=f"model: {answer.why}")
+        return self._at_random(request, "random: the model prefers only what was tried before")
 
-    def _at_random(self, request: ProposalRequest, origin: str, why: str) -> Start | None:
+    def _at_random(self, request: ProposalRequest, why: str) -> Start | None:
         config = self._random.propose(request)
-        return None if config is None else Start(config=config, why=why, tags={"origin": origin})
+        return None if config is None else Start(config=config, why=why)
 
     @property
     def rows(self) -> NDArray[np.float64]:

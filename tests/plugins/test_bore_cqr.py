@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm, rankdata
 
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'offbeat[trees]'")
 
@@ -143,6 +144,12 @@ def test_some_are_good_and_some_are_not_whatever_the_ties(values: list[float], g
         good = labels(np.array(values), gamma)
         assert 0 < good.sum() < len(values)
         assert max(np.array(values)[good]) < min(np.array(values)[~good])
+
+
+@given(st.lists(st.sampled_from([-2.0, 0.0, 1e-300, 1.0, 1e300]), min_size=1, max_size=20))
+def test_normal_scores_are_those_of_scipys_ranks(values: list[float]) -> None:
+    expected = norm.ppf((rankdata(values) - 0.5) / len(values))
+    assert normal_scores(np.array(values)) == pytest.approx(expected)
 
 
 def test_normal_scores_keep_the_order_and_ties() -> None:

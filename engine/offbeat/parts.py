@@ -45,6 +45,8 @@ def checked_limits(limits: ev.Limits) -> ev.Limits:
         )
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise InvalidArgument(f"max_retries={retries!r}: give a whole number, 0 or more.")
+    if isinstance(limits.prefetch, bool) or not isinstance(limits.prefetch, int) or limits.prefetch < 0:
+        raise InvalidArgument(f"prefetch={limits.prefetch!r}: give a whole number, 0 or more.")
     return limits
 
 
@@ -95,6 +97,7 @@ def rebuilt(description: ev.ComponentDescription, argument: str) -> Any:
             "The trials of this experiment are executed by whoever asks for them, not by a backend: go on with "
             "offbeat.AskTell(experiment=...)."
         )
+    _check_own(description)
     try:
         return build(description)
     except InvalidArgument as error:
@@ -123,8 +126,19 @@ def check_scheduler(scheduler: Scheduler, spec: ev.ExperimentSpec) -> None:
             )
 
 
+def _check_own(recorded: ev.ComponentDescription) -> None:
+    """Raises InvalidArgument for a part of an experiment that was imported."""
+    if recorded.name == ev.IMPORTED:
+        origin = f"{recorded.distribution} {recorded.version}".strip()
+        raise InvalidArgument(
+            f"This experiment was imported from {origin} and cannot be resumed: nothing tells what its tool would have done "
+            "next. Start a new one, and let it begin with the best configurations of this one (points_to_evaluate=)."
+        )
+
+
 def check_same(component: object, recorded: ev.ComponentDescription) -> None:
     """Raises InvalidArgument where a component of another kind was passed on resume."""
+    _check_own(recorded)
     now = describe(component, recorded.group)
     if now.name != recorded.name:
         raise InvalidArgument(

@@ -107,6 +107,8 @@ def show_one(args: argparse.Namespace) -> int:
     print(f"  backend    {_component(spec.backend)}")
     print(f"  metric     {', '.join(f'{metric.name} ({metric.mode})' for metric in spec.metrics)}")
     print(f"  limits     {limits_text(experiment)}")
+    if origin := spec.metadata.get("imported"):
+        print(f"  imported   {printable(origin['source'])}, digest {origin['digest'] or 'unknown'}")
     for session in experiment.sessions:
         last = session is experiment.sessions[-1]
         end = f"{session.outcome}: {session.reason}" if session.outcome else ""
@@ -311,7 +313,7 @@ def _criterion_text(name: str, options: Mapping[str, Any] | None) -> str:
 def _component(description: ComponentDescription) -> str:
     if not description.distribution:
         return description.name
-    return f"{description.name} ({description.distribution} {description.version})"
+    return f"{description.name} ({f'{description.distribution} {description.version}'.strip()})"
 
 
 def _moment(wall: float | None) -> str:

@@ -126,6 +126,7 @@ def test_the_network_is_compiled_once_for_many_sizes() -> None:
     points, weights = filled(np.ones((5, 2)))
     assert points.shape == (ROWS[0], 2)
     assert weights.sum() == 5
+    assert filled(np.ones((ROWS[-1] + 1, 2)))[0].shape == (2 * ROWS[-1], 2)
     before = _program()._cache_size()
     for n in range(40, 100, 10):
         x = sample(n)

@@ -19,8 +19,8 @@ class Game:
         value: what a configuration reports at its end; None: it fails.
 
     Attributes:
-        configs, whys, tags: of the trials.
-        stories: events so far.
+        configs, whys, parents: of the trials.
+        story: events so far.
     """
 
     def __init__(self, scheduler: Any, value: Value, *, late: int = 0) -> None:
@@ -28,10 +28,15 @@ class Game:
         self.ledger = Ledger("loss")
         self.configs: list[dict[str, Any]] = []
         self.whys: list[str] = []
-        self.tags: list[dict[str, Any]] = []
+        self.parents: list[int | None] = []
         self.story: list[Event] = []
         self.running: list[int] = []
         self.number = 0
+
+    @property
+    def origins(self) -> list[str]:
+        """Who made each trial: "initial", "random", "model" or "evolution"."""
+        return [why.partition(" ")[0].rstrip(":") for why in self.whys]
 
     def tell(self, event: Event) -> None:
         self.story.append(event)
@@ -71,10 +76,10 @@ class Game:
                 break
             assert self.scheduler.space.validate(proposal.config) == proposal.config
             self.whys.append(proposal.why)
-            self.tags.append(proposal.tags)
+            self.parents.append(proposal.tags.get("parent"))
             if proposal.fitted is not None:
                 self.tell(ModelFitted(0.0, self.number, proposal.fitted.model, proposal.fitted.state))
-            self.start(proposal.config, **proposal.tags)
+            self.start(proposal.config)
             while len(self.running) > self.late:
                 self.end()
         return self

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm, rankdata
 
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'offbeat[trees]'")
 
@@ -50,7 +51,7 @@ def test_it_finds_what_random_search_does_not(game: Any, method: Any) -> None:
 
 def test_the_reasons(game: Any) -> None:
     played = game(quick(BORE), distance).play(8)
-    assert [tags["origin"] for tags in played.tags] == ["initial", *["random"] * 5, *["model"] * 2]
+    assert played.origins == ["initial", *["random"] * 5, *["model"] * 2]
     assert played.whys[6].startswith("model: probability 0.")
     assert played.whys[6].endswith(" to be among the best 2 of 6 trials")
     played = game(quick(CQR), distance).play(6)
@@ -69,16 +70,16 @@ def test_a_constant_metric_and_ties(game: Any, method: Any) -> None:
     played = game(quick(method), lambda _: 0.5).play(12)
     assert played.whys[-1] == "random: all results are equal, so there is nothing to learn"
     ties = game(quick(method), lambda c: float(c["kind"] == "a")).play(12)
-    assert ties.tags[-1] == {"origin": "model"}
+    assert ties.origins[-1] == "model"
 
 
 @BOTH
 def test_failed_trials_do_not_come_back_and_teach_nothing(game: Any, method: Any) -> None:
     played = game(quick(method), lambda c: None if c["kind"] == "b" else distance(c)).play(25)
     assert len({played.scheduler.space.key(config) for config in played.configs}) == 25
-    assert played.tags[-1] == {"origin": "model"}
+    assert played.origins[-1] == "model"
     nothing = game(quick(method), lambda _: None).play(12)
-    assert {tags["origin"] for tags in nothing.tags} == {"initial", "random"}
+    assert set(nothing.origins) == {"initial", "random"}
 
 
 @BOTH
@@ -106,7 +107,7 @@ def test_conditional_spaces_lists_and_long_choices(game: Any, method: Any) -> No
         "rule": require("momentum < 0.9"),
     }
     played = game(quick(method, space, num_candidates=20), lambda c: len(c["sizes"]) + (c["clip"] or 0.0)).play(12)
-    assert played.tags[-1] == {"origin": "model"}
+    assert played.origins[-1] == "model"
 
 
 @BOTH
@@ -126,7 +127,7 @@ def test_the_order_in_which_trials_end_changes_no_pairing(game: Any, method: Any
         first.end(0)
         second.end(-1)
     assert first.ask() == second.ask()
-    assert first.ask().tags == {"origin": "model"}
+    assert first.ask().why.startswith("model: ")
 
 
 @pytest.mark.parametrize("classifier", ["forest", "logistic", "mlp"])
@@ -134,7 +135,7 @@ def test_other_classifiers(game: Any, classifier: str) -> None:
     if classifier == "mlp":
         pytest.importorskip("optax", reason="needs JAX and optax: pip install 'offbeat[jax]'")
     played = game(quick(BORE, classifier=classifier), distance).play(10)
-    assert played.tags[-1] == {"origin": "model"}
+    assert played.origins[-1] == "model"
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=2, max_size=30), st.floats(0.01, 0.99))
@@ -143,6 +144,12 @@ def test_some_are_good_and_some_are_not_whatever_the_ties(values: list[float], g
         good = labels(np.array(values), gamma)
         assert 0 < good.sum() < len(values)
         assert max(np.array(values)[good]) < min(np.array(values)[~good])
+
+
+@given(st.lists(st.sampled_from([-2.0, 0.0, 1e-300, 1.0, 1e300]), min_size=1, max_size=20))
+def test_normal_scores_are_those_of_scipys_ranks(values: list[float]) -> None:
+    expected = norm.ppf((rankdata(values) - 0.5) / len(values))
+    assert normal_scores(np.array(values)) == pytest.approx(expected)
 
 
 def test_normal_scores_keep_the_order_and_ties() -> None:

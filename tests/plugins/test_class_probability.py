@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'offbeat[trees]'")
 
-from offbeat_plugins.surrogates.class_probability import CLASSIFIERS, MOST, class_probability, numbers
+from offbeat_plugins.surrogates.class_probability import CLASSIFIERS, MOST, class_probability
 from offbeat_plugins.surrogates.columns import Column
+from offbeat_plugins.surrogates.plain import numbers
 
 COLUMNS = (Column(), Column(categories=3), Column(grid=(0.1, 0.5, 0.9)))
 
@@ -96,6 +97,9 @@ def test_plain_numbers() -> None:
     columns = (Column(), Column(categories=3), Column(categories=2))
     found = numbers(np.array([[0.2, 1.0, 0.0], [np.nan, np.nan, np.nan]]), columns)
     assert found.tolist() == [[0.2, 0, 1, 0, 0], [0.5, 0, 0, 0, 0.5]]
+    few = numbers(np.array([[0.2, 1.0, 1.0]]), columns, most=2)
+    assert few.tolist() == [[0.2, 0.5, 1.0]]
+    assert np.isnan(numbers(np.full((1, 3), np.nan), columns, absent=np.nan, most=2)).all()
 
 
 def test_many_points_are_thinned_out_within_each_class() -> None:
@@ -122,6 +126,7 @@ def test_the_network_is_compiled_once_for_many_sizes() -> None:
     points, weights = filled(np.ones((5, 2)))
     assert points.shape == (ROWS[0], 2)
     assert weights.sum() == 5
+    assert filled(np.ones((ROWS[-1] + 1, 2)))[0].shape == (2 * ROWS[-1], 2)
     before = _program()._cache_size()
     for n in range(40, 100, 10):
         x = sample(n)

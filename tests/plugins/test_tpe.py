@@ -42,10 +42,10 @@ def test_it_finds_what_random_search_does_not(game: Any) -> None:
 
 def test_the_order_of_proposals_and_their_reasons(game: Any) -> None:
     played = game(TPE(MIXED, "loss", random_seed=1, num_init_random=4), distance, late=1).play(8)
-    assert [tags["origin"] for tags in played.tags] == ["initial", *["random"] * 4, *["model"] * 3]
+    assert played.origins == ["initial", *["random"] * 4, *["model"] * 3]
     assert played.whys[0] == "initial point"
     assert played.whys[2] == "random: 1 of 4 first results are in"
-    assert played.whys[5] == "model: likeliest of 64 to join the best 1 of 4 trials and 1 running"
+    assert played.whys[5] == "model: likeliest of 64 candidates to join the best 1 of 4 trials, 1 more running"
 
 
 def test_random_ones_are_those_of_random_search(game: Any) -> None:
@@ -91,7 +91,7 @@ def test_failed_trials_do_not_come_back_and_teach_nothing(game: Any) -> None:
     played = game(TPE(MIXED, "loss", random_seed=6, num_init_random=5), breaks).play(60)
     keys = [played.scheduler.space.key(config) for config in played.configs]
     assert len(set(keys)) == 60
-    assert {"model"} <= {tags["origin"] for tags in played.tags}
+    assert {"model"} <= set(played.origins)
 
 
 def test_when_every_trial_fails_it_is_random_search(game: Any) -> None:
@@ -118,13 +118,13 @@ def test_constant_columns_and_equal_points_leave_it_finite(game: Any) -> None:
     played.start({"one": "a", "still": 2.0, "x": 0.25})
     played.end()
     played.play(10)
-    assert played.tags[-1] == {"origin": "model"}
+    assert played.origins[-1] == "model"
     assert len({config["x"] for config in played.configs[7:]}) == 10
 
 
 def test_two_measured_trials_are_enough_for_a_model(game: Any) -> None:
     played = game(TPE(MIXED, "loss", random_seed=9, points_to_evaluate=[], num_init_random=2), distance).play(3)
-    assert played.whys[2] == "model: likeliest of 64 to join the best 1 of 2 trials"
+    assert played.whys[2] == "model: likeliest of 64 candidates to join the best 1 of 2 trials"
 
 
 @pytest.mark.parametrize("late", [0, 3])
@@ -149,7 +149,7 @@ def test_a_choice_of_a_thousand_values(game: Any) -> None:
     space = {"word": choice([f"w{i}" for i in range(1000)]), "x": uniform(0, 1)}
     played = game(TPE(space, "loss", random_seed=11), lambda c: float(c["word"][-1]) + c["x"]).play(40)
     assert len(played.configs) == 40
-    assert played.tags[-1] == {"origin": "model"}
+    assert played.origins[-1] == "model"
 
 
 def test_conditional_hyperparameters_are_learned_where_they_are_active(game: Any) -> None:
@@ -176,7 +176,7 @@ def test_a_share_of_the_proposals_may_be_random(game: Any) -> None:
     played = game(TPE(MIXED, "loss", random_seed=13, random_fraction=0.5), distance).play(110)
     assert 30 <= played.whys.count("random: its share of the proposals") <= 70
     everything = game(TPE(MIXED, "loss", random_seed=13, random_fraction=1.0), distance).play(30)
-    assert "model" not in {tags["origin"] for tags in everything.tags}
+    assert "model" not in set(everything.origins)
 
 
 def test_configurations_from_outside_are_learned_from_and_not_repeated(game: Any) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from offbeat.arguments import require_count
 from offbeat.errors import MissingExtra
@@ -16,7 +15,7 @@ from offbeat.protocols import Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
 from offbeat_plugins.surrogates import parzen
-from offbeat_plugins.surrogates.class_probability import numbers
+from offbeat_plugins.surrogates.plain import FEW, numbers
 from offbeat_plugins.surrogates.quantiles import conformal_quantiles
 
 if TYPE_CHECKING:
@@ -71,8 +70,8 @@ class CQRSearcher(ModelBasedSearcher):
         kinds = self._columns.kinds
         kept = parzen.thinned(len(measured), MOST)
         candidates = self._columns.random(rng, self._candidates)
-        x, scores = numbers(self.rows[measured[kept]], kinds), normal_scores(values)[kept]
-        found = conformal_quantiles(x, scores, numbers(candidates, kinds), int(rng.integers(2**31)))
+        x, there = (numbers(rows, kinds, most=FEW) for rows in (self.rows[measured[kept]], candidates))
+        found = conformal_quantiles(x, normal_scores(values)[kept], there, int(rng.integers(2**31)))
         draws = found[np.arange(len(found)), rng.integers(found.shape[1], size=len(found))]
         order = np.argsort(draws, kind="stable")
         why = f"lowest draw of {self._candidates}, from quantiles of {len(values)} trials"
@@ -81,4 +80,6 @@ class CQRSearcher(ModelBasedSearcher):
 
 def normal_scores(values: Array) -> Array:
     """Quantiles of the normal distribution at the values' ranks, equal values with their mean rank."""
-    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2.0
+    return np.asarray(ndtri((ranks - 0.5) / len(values))[places])

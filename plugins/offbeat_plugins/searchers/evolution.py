@@ -92,12 +92,12 @@ class EvolutionSearcher:
         return None if start is None else start.config
 
     def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | None:
-        """The same with the reason, and tags: `origin` is "initial", "random" or "mutant", `parent` a trial."""
+        """The same with the reason, and for a mutant the tag `parent`, a trial."""
         if self._trials.proposed < self._initial:
-            return self._at_random(request, "initial", "initial point")
+            return self._at_random(request, "initial point")
         found = len(self._population)
         if found < self._size:
-            return self._at_random(request, "random", f"random: {found} of {self._size} first results are in")
+            return self._at_random(request, f"random: {found} of {self._size} first results are in")
         rng = request.rng("evolution")
         drawn = sorted({self._population[i] for i in rng.integers(found, size=self._sample_size).tolist()})
         values = self._trials.values
@@ -108,12 +108,12 @@ class EvolutionSearcher:
             child = self._mutated(self._trials.configs[row], name, rng)
             if child is not None and not (self._distinct and child in self._trials.seen):
                 why = f"evolution: another {name} for trial {parent}, the best of {self._sample_size} drawn"
-                return Start(config=child, why=why, tags={"origin": "mutant", "parent": parent})
-        return self._at_random(request, "random", f"random: every mutant of trial {parent} was tried before")
+                return Start(config=child, why=why, tags={"parent": parent})
+        return self._at_random(request, f"random: every mutant of trial {parent} was tried before")
 
-    def _at_random(self, request: ProposalRequest, origin: str, why: str) -> Start | None:
+    def _at_random(self, request: ProposalRequest, why: str) -> Start | None:
         config = self._random.propose(request)
-        return None if config is None else Start(config=config, why=why, tags={"origin": origin})
+        return None if config is None else Start(config=config, why=why)
 
     def _mutated(self, parent: Mapping[str, Any], name: str, rng: Generator) -> dict[str, Any] | None:
         """The parent with another value of one hyperparameter; None if that is inactive, the same, or not allowed."""

@@ -99,19 +99,22 @@ class ModelBasedSearcher(ABC):
         return _later(answer) if isinstance(answer, Awaitable) else _config(answer)
 
     def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Start | Awaitable[Start | None] | None:
-        """The same with the reason, and as tag `origin` who made it: "initial", "random", "model" or "fallback"."""
+        """The same with the reason, which begins with who made it.
+
+        That is an initial point, "random:", "model:", or "fallback:" where a model had no answer.
+        """
         trials = self._trials
         if trials.proposed < self._initial:
-            return self._at_random(request, "initial", "initial point")
+            return self._at_random(request, "initial point")
         measured = trials.measured
         if len(measured) < self._least:
-            return self._at_random(request, "random", f"random: {len(measured)} of {self._least} first results are in")
+            return self._at_random(request, f"random: {len(measured)} of {self._least} first results are in")
         values = trials.values[measured, 0]
         if values.min() == values.max():
-            return self._at_random(request, "random", "random: all results are equal, so there is nothing to learn")
+            return self._at_random(request, "random: all results are equal, so there is nothing to learn")
         rng = request.rng(type(self).__name__)
         if self._random_fraction and rng.random() < self._random_fraction:
-            return self._at_random(request, "random", "random: its share of the proposals")
+            return self._at_random(request, "random: its share of the proposals")
         try:
             answer = self.prefer(request, measured, values, rng)
         except ModelFailed as error:
@@ -128,16 +131,16 @@ class ModelBasedSearcher(ABC):
         """The first of the model's configurations that was not tried yet."""
         for config in answer.configs:
             if not self._distinct or config not in self._trials.seen:
-                return Start(config=config, why=f"model: {answer.why}", tags={"origin": "model"}, fitted=answer.fitted)
-        return self._at_random(request, "random", "random: the model prefers only what was tried before")
+                return Start(config=config, why=f"model: {answer.why}", fitted=answer.fitted)
+        return self._at_random(request, "random: the model prefers only what was tried before")
 
     def _without_model(self, request: ProposalRequest, error: ModelFailed) -> Start | None:
         line = str(error).partition("\n")[0]
-        return self._at_random(request, "fallback", f"random, since the model has no answer: {line}")
+        return self._at_random(request, f"fallback: random, since the model has no answer: {line}")
 
-    def _at_random(self, request: ProposalRequest, origin: str, why: str) -> Start | None:
+    def _at_random(self, request: ProposalRequest, why: str) -> Start | None:
         config = self._random.propose(request)
-        return None if config is None else Start(config=config, why=why, tags={"origin": origin})
+        return None if config is None else Start(config=config, why=why)
 
     @property
     def rows(self) -> NDArray[np.float64]:

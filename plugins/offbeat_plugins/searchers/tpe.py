@@ -104,8 +104,8 @@ class TPESearcher(ModelBasedSearcher):
         candidates = self._columns.settled(parzen.drawn(inside, kinds, rng, self._candidates))
         ratio = self._log_density(inside, candidates) - self._log_density(outside, candidates)
         ranked = candidates[np.argsort(-ratio, kind="stable")]
-        running = f" and {len(pending)} running" if len(pending) else ""
-        why = f"likeliest of {self._candidates} to join the best {count} of {len(values)} trials{running}"
+        running = f", {len(pending)} more running" if len(pending) else ""
+        why = f"likeliest of {self._candidates} candidates to join the best {count} of {len(values)} trials{running}"
         return Preference((self._columns.decode(row[None])[0] for row in ranked), why)
 
     def _log_density(self, density: parzen.Mixture, candidates: Array) -> Array:

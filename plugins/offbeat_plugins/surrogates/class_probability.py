@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from offbeat_plugins.surrogates.columns import Column
-from offbeat_plugins.surrogates.trees import boosted, one_thread
+from offbeat_plugins.surrogates.plain import FEW, numbers
+from offbeat_plugins.surrogates.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,28 +58,22 @@ def _thinned(places: NDArray[np.intp], total: int) -> NDArray[np.intp]:
     return places[np.linspace(0, len(places) - 1, most).astype(np.intp)]
 
 
-def numbers(x: Array, columns: Sequence[Column]) -> Array:
-    """Rows as plain numbers for models that know neither categories nor NaN, (n, at least columns).
-
-    Categories one-hot, or one number for two of them; what is absent is in the middle.
-    """
-    parts = []
-    for i, column in enumerate(columns):
-        if column.categories > 2:
-            parts.append((x[:, i, None] == np.arange(column.categories)).astype(float))
-        else:
-            parts.append(np.where(np.isfinite(x[:, i]), x[:, i], 0.5)[:, None])
-    return np.concatenate(parts, axis=1)
-
-
 def _trees(x: Array, positive: NDArray[np.bool_], candidates: Array, columns: Sequence[Column], seed: int) -> Array:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    # NaN goes to the side of a split where it fits better.
+    x, candidates = (numbers(rows, columns, absent=np.nan, most=FEW) for rows in (x, candidates))
     # What no point has says nothing, and the binning stumbles over it.
-    known = np.flatnonzero(np.isfinite(x).any(axis=0))
-    if not len(known):
+    known = np.isfinite(x).any(axis=0)
+    if not known.any():
         return np.full(len(candidates), positive.mean())
-    model = boosted(HistGradientBoostingClassifier, [columns[i] for i in known.tolist()], seed)
+    model = HistGradientBoostingClassifier(
+        max_iter=20,
+        learning_rate=0.2,
+        max_leaf_nodes=8,
+        min_samples_leaf=3,
+        random_state=seed,
+    )
     return _predicted(model, x[:, known], positive, candidates[:, known])
 
 

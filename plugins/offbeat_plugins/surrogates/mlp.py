@@ -26,7 +26,7 @@ ROWS: Final = (32, 128, 512, 2048)
 
 
 def probabilities(x: Array, positive: NDArray[np.bool_], candidates: Array, seed: int) -> Array:
-    """Probability of the positive class at candidates, (m,), from points x (n, d), n and m at most 2048."""
+    """Probability of the positive class at candidates, (m,), from points x (n, d)."""
     points, weights = filled(x)
     labels = np.zeros(len(points), np.float32)
     labels[: len(x)] = positive
@@ -35,8 +35,8 @@ def probabilities(x: Array, positive: NDArray[np.bool_], candidates: Array, seed
 
 
 def filled(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows up to the next number in `ROWS`, and 1 for those that are real, else 0."""
-    rows = next(size for size in ROWS if size >= len(x))
+    """Rows up to the next number in `ROWS`, above the last to its next multiple, and 1 for those that are real, else 0."""
+    rows = next((size for size in ROWS if size >= len(x)), -(-len(x) // ROWS[-1]) * ROWS[-1])
     out = np.zeros((rows, x.shape[1]), np.float32)
     out[: len(x)] = x
     return out, (np.arange(rows) < len(x)).astype(np.float32)

@@ -153,7 +153,7 @@ def log_mass(points: Array, h: Array) -> Array:
     return np.asarray(np.log(ndtr((1.0 - points) / h) - ndtr(-points / h)) + np.log(h) + _LOG_ROOT_TAU)
 
 
-def _kernels(column: Column, points: Array, width: Any, x: Array) -> Array:
+def _kernels(column: Column, points: Array, width: Any, x: Array) -> NDArray[np.floating[Any]]:
     """Logarithm of each point's kernel at each candidate in one column without NaN, (m, n)."""
     if column.categories:
         k = column.categories

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from offbeat_plugins.surrogates.trees import one_thread
+from offbeat_plugins.surrogates.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -97,14 +97,17 @@ class JaxSolver:
             return arrays
 
 
+@cache
 def keep_compiled(folder: str) -> None:
-    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache."""
+    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache.
+
+    JAX has one such folder a process; asking again for one that was asked for before changes nothing.
+    """
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") != folder:
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def padded(seen: Observations) -> Observations:

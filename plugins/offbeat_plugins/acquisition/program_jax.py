@@ -91,7 +91,11 @@ class JaxSolver:
 
         with jax.enable_x64(True):
             found, result = _compiled(shape)(
-                model, padded(seen), start._replace(turns=np.int64(start.turns)), with_room(question), searching
+                model,
+                padded(seen),
+                start._replace(turns=np.int64(start.turns), tolerance=np.float64(start.tolerance)),
+                with_room(question),
+                searching,
             )
             arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, (found, result))
             return arrays

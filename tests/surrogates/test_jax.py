@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,16 @@ def test_x64_stays_inside_and_the_import_is_late() -> None:
     codes, targets = observed(6)
     suggest(Data(codes, targets), MIXED, 1, None, replace(QUICK, backend="jax"))
     assert jax.numpy.zeros(1).dtype == "float32"
+
+
+def test_compiled_programs_are_kept_in_a_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from offbeat_plugins.acquisition.options import Data, Options\n"
+        "from offbeat_plugins.acquisition.suggestion import suggest\n"
+        "from offbeat_plugins.surrogates.blocks import Layout\n"
+        "options = Options(backend='jax', candidates=64, compile_cache=sys.argv[1])\n"
+        "suggest(Data(np.eye(3), [1.0, 2.0, 3.0]), Layout.continuous(3), 1, None, options)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert any("program" in path.name for path in tmp_path.iterdir())

@@ -28,7 +28,8 @@ FLOOR = 1e-4
 
 
 def setting_for(prior: Prior, columns: Columns = COLUMNS, groups: int = 4) -> Setting:
-    return Setting(AR, columns, Parts(groups, prior.warp), bounds(groups, prior), FLOOR)
+    where = Parts(groups, prior.warp)
+    return Setting(AR, columns, where, bounds(where, prior), FLOOR)
 
 
 def problem(n: int = 25, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -58,7 +59,7 @@ def oracle(theta: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.flo
     solve = np.linalg.solve
     c = one @ solve(covariance, y) / (one @ solve(covariance, one) + 1)
     likelihood = 0.5 * ((y - c) @ solve(covariance, y - c) + np.linalg.slogdet(covariance)[1] + c * c)
-    box = bounds(4, prior)
+    box = bounds(Parts(4, prior.warp), prior)
     return float(likelihood + 0.5 * ((theta - box.centre) ** 2 * box.precision).sum())
 
 
@@ -67,7 +68,7 @@ def test_posterior_density_and_gradient(warp: bool) -> None:
     x, y = problem()
     prior, where = Prior(warp=warp), Parts(4, warp)
     setting = setting_for(prior)
-    for theta in starts(4, prior, np.random.default_rng(1), 3):
+    for theta in starts(Parts(4, prior.warp), prior, np.random.default_rng(1), 3):
         value, gradient, _ = negative_log_posterior(setting, theta, x, y, np.ones(25))
         assert value == pytest.approx(oracle(theta, x, y, prior), rel=1e-9)
         steps = 1e-5 * np.eye(where.size)
@@ -78,7 +79,7 @@ def test_posterior_density_and_gradient(warp: bool) -> None:
 def test_padded_rows_change_nothing() -> None:
     x, y = problem()
     setting = setting_for(Prior())
-    theta = starts(4, Prior(), np.random.default_rng(1), 1)[0]
+    theta = starts(Parts(4, False), Prior(), np.random.default_rng(1), 1)[0]
     plain = negative_log_posterior(setting, theta, x, y, np.ones(25))
     for junk in (0.0, 1.0, 1e6):
         longer = np.concatenate([x, np.full((7, x.shape[1]), junk)])
@@ -115,14 +116,17 @@ def test_scikit_learn_agrees_on_likelihood_and_prediction() -> None:
 def test_the_fit_is_a_maximum_and_goes_on_from_itself(warp: bool) -> None:
     x, y = problem(60)
     prior, where = Prior(warp=warp), Parts(4, warp)
-    setting, box = setting_for(prior), bounds(4, prior)
+    setting, box = setting_for(prior), bounds(Parts(4, prior.warp), prior)
 
     def run(theta: NDArray[np.float64], curvature: NDArray[np.float64]):  # type: ignore[no-untyped-def]
         return fit(
             setting, theta, curvature, (x, y, np.ones(60)), turns=200, tolerance=1e-8
         )  # fmt: skip
 
-    first = run(starts(4, prior, np.random.default_rng(0), 1)[0], first_curvature(4, prior))
+    first = run(
+        starts(Parts(4, prior.warp), prior, np.random.default_rng(0), 1)[0],
+        first_curvature(Parts(4, prior.warp), prior),
+    )
     inside = (first.x[0] > box.lower + 1e-6) & (first.x[0] < box.upper - 1e-6)
     assert np.abs(first.g[0][inside]).max() < 1e-2
     rng = np.random.default_rng(2)
@@ -138,7 +142,7 @@ def conditioned(pending_values: NDArray[np.float64], pending: NDArray[np.float64
     """Mean and variance after adding points with these values as observations, the constant staying what it was."""
     x, y = problem()
     setting = setting_for(Prior())
-    theta = starts(4, Prior(), np.random.default_rng(1), 1)[0]
+    theta = starts(Parts(4, False), Prior(), np.random.default_rng(1), 1)[0]
     _, _, fitted = negative_log_posterior(setting, theta, x, y, np.ones(25))
     process = posterior(setting, theta, x, fitted)
     both, ys = np.concatenate([x, pending]), np.concatenate([y, pending_values]) - fitted.constant
@@ -192,7 +196,7 @@ def test_gradients_of_predictions(warp: bool) -> None:
     x, y = problem()
     prior = Prior(warp=warp)
     setting = setting_for(prior)
-    theta = starts(4, prior, np.random.default_rng(1), 2)[1]
+    theta = starts(Parts(4, prior.warp), prior, np.random.default_rng(1), 2)[1]
     _, _, fitted = negative_log_posterior(setting, theta, x, y, np.ones(25))
     rng = np.random.default_rng(4)
     process, _ = with_pending(

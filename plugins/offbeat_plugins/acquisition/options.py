@@ -11,6 +11,7 @@ import numpy as np
 from offbeat_plugins.acquisition.criterion import ACQUISITIONS, Acquisition
 from offbeat_plugins.acquisition.search import Effort
 from offbeat_plugins.surrogates.hyperparameters import Prior
+from offbeat_plugins.surrogates.resources import RESOURCE_KERNELS, ResourceKernel
 from offbeat_plugins.surrogates.targets import TRANSFORMS, Transform
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Options:
         kappa: deviations below the mean, of "ucb".
         transform: of the objective before the fit; see `surrogates.targets`.
         prior: of the hyperparameters, and whether inputs are warped.
+        resource: kernel over the resource column of the layout, if it has one; see `surrogates.resources`.
+        level: resource in (0, 1] at which points are suggested, and whose lowest mean is to be improved on, if anything was
+            observed there.
         fantasies: 0: pending points count as having their posterior mean as result; k: improvement is averaged over k
             joint samples of their results.
         batch: how many points are wanted at once, each chosen with those before it pending.
@@ -59,8 +63,10 @@ class Options:
         starts: for the hyperparameters when no state is carried.
         restart_growth: with a carried state, another start is tried whenever the data have grown by this factor.
         turns: evaluations of the log posterior at most, in one fit.
-        tolerance: a fit ends when the next step promises less than this, in units of the log posterior.
-        backend: "numpy", "jax", or "auto": JAX if it is installed.
+        tolerance: a fit ends when the next step promises less than this, in units of the log posterior; beyond 200
+            observations in proportion more.
+        backend: "numpy", "jax", or "auto": JAX, if it is installed, up to 384 observations, where it is the faster one; beyond
+            and without it NumPy.
         compile_cache: folder for compiled programs of JAX; None: none is kept.
     """
 
@@ -71,6 +77,8 @@ class Options:
     kappa: float = 2.0
     transform: Transform = "standardise"
     prior: Prior = field(default_factory=Prior)
+    resource: ResourceKernel = ""
+    level: float = 1.0
     fantasies: int = 0
     batch: int = 1
     ranked: int = 16
@@ -87,13 +95,22 @@ class Options:
     compile_cache: str | None = None
 
     def __post_init__(self) -> None:
-        for name, valid in (("acquisition", ACQUISITIONS), ("transform", TRANSFORMS), ("backend", BACKENDS)):
+        for name, valid in (
+            ("acquisition", ACQUISITIONS),
+            ("transform", TRANSFORMS),
+            ("backend", BACKENDS),
+            ("resource", RESOURCE_KERNELS),
+        ):
             if getattr(self, name) not in valid:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not valid; give one of {', '.join(valid)}.")
         for name, least in LEAST.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} is not valid; give a whole number of at least {least}.")
+        if not 0.0 < self.level <= 1.0:
+            raise ValueError(
+                f"level={self.level!r} is not valid; give a share of the largest resource, above 0 and at most 1."
+            )
         if self.candidates % self.effort.starts:
             raise ValueError(
                 f"candidates={self.candidates} has to be a multiple of effort.starts={self.effort.starts}."

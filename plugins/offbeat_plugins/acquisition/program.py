@@ -33,11 +33,12 @@ class Observations(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where the fits begin: theta (m, p), curvature (m, p, p); at most `turns` evaluations."""
+    """Where the fits begin and end: theta (m, p), curvature (m, p, p); at most `turns` evaluations, to `tolerance`."""
 
     theta: Any
     curvature: Any
     turns: Any
+    tolerance: Any
 
 
 class Question(NamedTuple):
@@ -71,7 +72,6 @@ class Shape(NamedTuple):
     where: Parts
     roles: Roles
     effort: Effort
-    tolerance: float
     sliding: bool
 
 
@@ -100,7 +100,7 @@ def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: 
             start.curvature[place],
             (seen.x, seen.y[:, place], seen.mask),
             turns=start.turns,
-            tolerance=shape.tolerance,
+            tolerance=start.tolerance,
         )
         for place in range(seen.y.shape[1])
     ]

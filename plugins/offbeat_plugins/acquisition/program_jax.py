@@ -91,20 +91,27 @@ class JaxSolver:
 
         with jax.enable_x64(True):
             found, result = _compiled(shape)(
-                model, padded(seen), start._replace(turns=np.int64(start.turns)), with_room(question), searching
+                model,
+                padded(seen),
+                start._replace(turns=np.int64(start.turns), tolerance=np.float64(start.tolerance)),
+                with_room(question),
+                searching,
             )
             arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, (found, result))
             return arrays
 
 
+@cache
 def keep_compiled(folder: str) -> None:
-    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache."""
+    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache.
+
+    JAX has one such folder a process; asking again for one that was asked for before changes nothing.
+    """
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") != folder:
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def padded(seen: Observations) -> Observations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from offbeat_plugins.acquisition.options import Options
 from offbeat_plugins.acquisition.program import (
@@ -58,11 +58,15 @@ class NumpySolver:
         return found, answer(setting_of(ar, model, shape), seen, processes, question, shape)
 
 
-def solver(options: Options) -> Solver:
-    """The solver that options ask for. Raises ImportError if it is JAX's and JAX is missing."""
+FASTER: Final = 384
+"""Up to so many observations JAX's programs are faster; beyond, LAPACK's factorisation is, and XLA's products are no match."""
+
+
+def solver(options: Options, n: int) -> Solver:
+    """The solver that options ask for, with n observations. Raises ImportError if it is JAX's and JAX is missing."""
     wanted = options.backend
     if wanted == "auto":
-        wanted = "jax" if find_spec("jax") is not None else "numpy"
+        wanted = "jax" if n <= FASTER and find_spec("jax") is not None else "numpy"
     if wanted == "numpy":
         return NumpySolver()
     from offbeat_plugins.acquisition.program_jax import JaxSolver

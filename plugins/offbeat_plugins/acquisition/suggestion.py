@@ -70,13 +70,29 @@ def suggest(
             f"targets have {targets.shape[1]} columns; the options speak of {options.outputs}: the objective, "
             f"{options.constraints} constraints{', the logarithm of cost' if options.cost else ''}."
         )
+    if (layout.resource >= 0) is not bool(options.resource):
+        has = "has a resource column" if layout.resource >= 0 else "has no resource column"
+        raise ValueError(f"The layout {has} and resource={options.resource!r}: both or neither.")
+    if layout.resource >= 0:
+        project = _at_level(project, layout.resource, options.level)
     rng = generator(seed)
     if not len(codes):
         drawn = candidates(rng, layout, codes, 4 * options.ranked, project)
         fresh = drawn[unseen(drawn, pending)][: options.ranked]
         return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
     with one_thread(), np.errstate(all="ignore"):
-        return _Call(layout, options, project, rng, solver(options)).answer(codes, targets, pending, state)
+        return _Call(layout, options, project, rng, solver(options, len(codes))).answer(codes, targets, pending, state)
+
+
+def _at_level(project: Project | None, column: int, level: float) -> Project:
+    """The projection, with every point at this resource."""
+
+    def projected(codes: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = np.array(codes if project is None else project(codes), dtype=np.float64)
+        out[:, column] = level
+        return out
+
+    return projected
 
 
 class _Call:
@@ -87,12 +103,12 @@ class _Call:
     ) -> None:
         self.layout, self.options, self.project, self.rng, self.solve = layout, options, project, rng, solve
         prior = options.prior
-        self.model = Model(Columns.of(layout), bounds(layout.groups, prior), prior.noise_floor)
+        where = Parts(layout.groups, prior.warp, options.resource, layout.resource)
+        self.model = Model(Columns.of(layout, options.resource), bounds(where, prior), prior.noise_floor)
         self.shape = Shape(
-            Parts(layout.groups, prior.warp),
+            where,
             Roles(options.acquisition, options.constraints, options.cost),
             options.effort,
-            options.tolerance,
             bool(layout.sliding.any()),
         )
 
@@ -108,21 +124,22 @@ class _Call:
         kept = subset(self.rng, codes, targets[:, 0], options.capacity)
         x, raw = codes[kept], targets[kept]
         y, aim, feasible = self._standard(raw)
-        seen = Observations(x, y, np.ones(len(x)), feasible)
+        counted = feasible * self._at_level(x)
+        seen = Observations(x, y, np.ones(len(x)), counted)
         start, restarted = self._start(seen, len(pending), state)
-        best = np.lexsort((raw[:, 0], -feasible))[: options.centres]
+        best = np.lexsort((raw[:, 0], -counted))[: options.centres]
         picked: list[NDArray[np.float64]] = []
         ranked = np.zeros((0, layout.dimension))
         values = np.zeros(0)
         fits: Fits | None = None
         for _ in range(options.batch):
-            known = np.concatenate([codes, pending, *picked])
+            known = self._at_one_level(np.concatenate([codes, pending, *picked]))
             question = self._question(np.concatenate([pending, *picked]), x[best], aim, len(x))
             found, result = self.solve(self.model, seen, start, question, self.shape)
             if fits is None:
                 fits = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
-                start = Start(found.theta, found.curvature, 1)
+                start = Start(found.theta, found.curvature, 1, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
             fresh = unseen(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
@@ -160,6 +177,19 @@ class _Call:
             },
         )
 
+    def _at_level(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) 1 where a point's value may be the one to be improved on."""
+        if self.layout.resource < 0:
+            return np.ones(len(x))
+        there = np.abs(x[:, self.layout.resource] - self.options.level) < 1e-9
+        return (there if there.any() else np.ones(len(x), dtype=bool)).astype(np.float64)
+
+    def _at_one_level(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A configuration that was seen at any resource is known."""
+        if self.layout.resource >= 0:
+            codes[:, self.layout.resource] = self.options.level
+        return codes
+
     def _told(self, theta: NDArray[np.float64]) -> dict[str, Any]:
         where = self.shape.where
         told = {
@@ -167,6 +197,8 @@ class _Call:
             "signal": float(np.exp(theta[where.signal])),
             "noise": float(self.model.floor + np.exp(theta[where.noise])),
         }
+        if where.decaying:
+            told["alpha"], told["beta"], told["g"] = np.exp(theta[where.rates]).tolist()
         if self.options.prior.warp:
             told["warp"] = np.exp(np.stack([theta[where.warp_a], theta[where.warp_b]], axis=1)).tolist()
         return told
@@ -193,20 +225,22 @@ class _Call:
 
     def _start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
         """Where the fit begins, and at how many points other starts were last compared with it."""
-        options, where, groups = self.options, self.shape.where, self.layout.groups
+        options, where = self.options, self.shape.where
         outputs = seen.y.shape[1]
         n = len(seen.x)
+        # A difference that n observations cannot tell is not worth an evaluation, which costs n cubed.
+        tolerance = options.tolerance * max(1.0, n / 200)
         carried = state is not None and state.fits(outputs, where.size)
         if carried and state is not None and n < options.restart_growth * max(state.restarted, 4):
-            return Start(state.theta(), state.curvature(), options.turns), state.restarted
+            return Start(state.theta(), state.curvature(), options.turns, tolerance), state.restarted
         count = 1 if carried else options.starts
-        begin = np.repeat(starts(groups, options.prior, self.rng, count + 1)[None], outputs, axis=0)
+        begin = np.repeat(starts(where, options.prior, self.rng, count + 1)[None], outputs, axis=0)
         begin = begin[:, 1:] if carried else begin[:, :count]
-        curvature = np.repeat(first_curvature(groups, options.prior)[None], outputs, axis=0)
+        curvature = np.repeat(first_curvature(where, options.prior)[None], outputs, axis=0)
         few = _some(self.rng, seen, STARTS_ON)
-        begins = [Start(begin[:, place], curvature, options.turns) for place in range(count)]
+        begins = [Start(begin[:, place], curvature, options.turns, tolerance) for place in range(count)]
         if carried and state is not None:
-            begins.append(Start(state.theta(), state.curvature(), options.turns))
+            begins.append(Start(state.theta(), state.curvature(), options.turns, tolerance))
         blank = self._blank(len(few.x), pending)
         tried = [self.solve.fit(self.model, few, one, blank, self.shape) for one in begins]
         choice = np.argmin([np.asarray(fits.value) for fits in tried], axis=0)
@@ -218,7 +252,7 @@ class _Call:
             stays = np.asarray(tried[-1].value) <= np.asarray(tried[0].value) + 0.5
             theta = np.where(stays[:, None], state.theta(), theta)
             inverse = np.where(stays[:, None, None], state.curvature(), inverse)
-        return Start(theta, inverse, options.turns), n
+        return Start(theta, inverse, options.turns, tolerance), n
 
     def _blank(self, n: int, pending: int) -> Question:
         """A question of the shapes that one about n observations has."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offbeat_plugins.acquisition.criterion import Aim, Roles
-from offbeat_plugins.surrogates.matern import matern52, squared_distances
-from offbeat_plugins.surrogates.process import Posterior, Setting, features
+from offbeat_plugins.surrogates.process import Posterior, Setting, covariance, features, levels, prior_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,13 +21,12 @@ def joint_draw(
 
     Fantasies are averaged. The root is that of the eigenvalues: covariances of near points have no Cholesky factor.
     """
-    signal = np.exp(process.theta[setting.where.signal])
-    z = features(setting, process.theta, x)
-    cross = matern52(np, squared_distances(np, z, process.z))[0] * signal
-    own = matern52(np, squared_distances(np, z, z))[0] * signal
-    covariance = own - cross @ process.inverse @ cross.T
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    draw: Any = process.constant + cross @ process.alpha.mean(axis=1)
+    at = (features(setting, process.theta, x), levels(setting, x))
+    cross, _ = covariance(setting, process.theta, at, (process.z, process.t))
+    own, _ = covariance(setting, process.theta, at, at)
+    spread = own - cross @ process.inverse @ cross.T
+    values, vectors = np.linalg.eigh(0.5 * (spread + spread.T))
+    draw: Any = prior_mean(setting, process, at[1]) + cross @ process.alpha.mean(axis=1)
     out: NDArray[np.float64] = draw + vectors @ (np.sqrt(np.maximum(values, 0.0)) * (vectors.T @ normals))
     return out
 

@@ -2,7 +2,8 @@
 
 A code matrix is (n, d) float64 in the unit cube. Its columns come in blocks, left to right: a continuous column; a
 discrete one, of which only some levels are valid; a categorical, one-hot over as many columns as it has values; an
-activity column, 1 where a conditional hyperparameter has a value and 0 where it has none.
+activity column, 1 where a conditional hyperparameter has a value and 0 where it has none; a resource column, at most one,
+how far the point was trained, over the most that is possible (`resources`).
 
 Absent values. The columns of an inactive hyperparameter hold one fixed code (0.5 by custom) and its activity column
 says 0. Two inactive points therefore do not differ in it, and an inactive point differs from every active one by at
@@ -21,7 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-KINDS: Final = ("continuous", "discrete", "categorical", "activity")
+KINDS: Final = ("continuous", "discrete", "categorical", "activity", "resource")
 
 FEW: Final = 16
 """A discrete column with up to so many levels is searched level by level; with more it moves like a continuous one."""
@@ -32,7 +33,7 @@ class Block:
     """Columns that belong together.
 
     Attributes:
-        kind: "continuous", "discrete", "categorical" or "activity".
+        kind: "continuous", "discrete", "categorical", "activity" or "resource".
         width: number of columns; more than one for a categorical only.
         levels: valid codes of a discrete column, ascending.
         active: the column that says whether this block has a value here (at least 0.5: yes); None: always.
@@ -40,7 +41,7 @@ class Block:
             changed by drawing whole points and projecting them.
     """
 
-    kind: Literal["continuous", "discrete", "categorical", "activity"] = "continuous"
+    kind: Literal["continuous", "discrete", "categorical", "activity", "resource"] = "continuous"
     width: int = 1
     levels: tuple[float, ...] = ()
     active: int | None = None
@@ -75,6 +76,7 @@ class Layout:
         weight: (d,) float; 1, but sqrt(1/2) for one-hot columns, so that two different values are 1 apart.
         sliding: (d,) bool, columns that a gradient may move.
         warped: (d,) bool, columns that an input warping applies to.
+        resource: the column of the resource; -1: none.
 
     Raises ValueError for no blocks, or an `active` that is no column.
     """
@@ -95,8 +97,15 @@ class Layout:
                 raise ValueError(f"active={block.active} is not a column; there are {self.dimension}.")
             if block.kind == "categorical":
                 self.weight[start : start + block.width] = np.sqrt(0.5)
+            elif block.kind == "resource":
+                # Not a distance between configurations; kernels over resources read the column themselves.
+                self.weight[start] = 0.0
             self.warped[start] = block.kind == "continuous" or len(block.levels) > 2
             self.sliding[start] = block.free and (block.kind == "continuous" or len(block.levels) > FEW)
+        resources = [start for block, start in zip(self.blocks, self.starts, strict=True) if block.kind == "resource"]
+        if len(resources) > 1:
+            raise ValueError(f"A layout has one resource column, not {len(resources)}.")
+        self.resource = resources[0] if resources else -1
         self._levels = {
             start: np.asarray(block.levels)
             for block, start in zip(self.blocks, self.starts, strict=True)
@@ -154,8 +163,10 @@ class Layout:
                 out[:, start] = self._levels[start][(u * len(block.levels)).astype(int)]
             elif block.kind == "categorical":
                 out[np.arange(len(out)), start + (u * block.width).astype(int)] = 1.0
-            else:
+            elif block.kind == "activity":
                 out[:, start] = u >= 0.5
+            else:
+                out[:, start] = 1.0
         return out
 
     def fixed(self, codes: NDArray[np.float64]) -> NDArray[np.bool_]:

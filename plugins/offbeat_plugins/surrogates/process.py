@@ -22,6 +22,7 @@ from offbeat_plugins.surrogates import bfgs
 from offbeat_plugins.surrogates.arithmetic import Arithmetic
 from offbeat_plugins.surrogates.hyperparameters import Bounds, Parts
 from offbeat_plugins.surrogates.matern import matern52, squared_distances
+from offbeat_plugins.surrogates.resources import SAME, ResourceKernel, added, added_variance, mean_columns
 
 if TYPE_CHECKING:
     from offbeat_plugins.surrogates.blocks import Layout
@@ -44,11 +45,14 @@ class Columns(NamedTuple):
     warped: Any
 
     @staticmethod
-    def of(layout: Layout) -> Columns:
-        """The arrays of a layout."""
+    def of(layout: Layout, resource: ResourceKernel = "") -> Columns:
+        """The arrays of a layout; of a resource column as the kernel over resources wants it."""
+        weight = layout.weight.copy()
+        if resource == "product":
+            weight[layout.resource] = 1.0
         member = np.zeros((layout.dimension, layout.groups))
         member[np.arange(layout.dimension), layout.group] = 1.0
-        return Columns(layout.weight, member, layout.warped.astype(np.float64))
+        return Columns(weight, member, layout.warped.astype(np.float64))
 
 
 class Setting(NamedTuple):
@@ -101,8 +105,28 @@ def _per_length(setting: Setting, theta: Any) -> Any:
     return columns.weight * setting.ar.xp.exp(-(columns.member @ theta[setting.where.length]))
 
 
+def covariance(setting: Setting, theta: Any, a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Covariance of two sets of points, each as features (n, d) and resources (n,), and its slope by squared distances."""
+    xp, where = setting.ar.xp, setting.where
+    r2 = squared_distances(xp, a[0], b[0])
+    kernel, slope = matern52(xp, r2)
+    signal = xp.exp(theta[where.signal])
+    kernel, slope = kernel * signal, slope * signal
+    if where.resource == "independent":
+        level = a[1][:, None] == b[1][None, :]
+        return kernel * level, slope * level
+    if where.decaying:
+        kernel = kernel + added(xp, theta, where, (a[1], b[1]), r2 < SAME)[0]
+    return kernel, slope
+
+
+def levels(setting: Setting, x: Any) -> Any:
+    """Resources of points, (n,); 0 where the model has none."""
+    return x[:, setting.where.level] if setting.where.resource else x[:, 0] * 0.0
+
+
 class Fitted(NamedTuple):
-    """What an evaluation leaves for prediction: inverse (n, n), zero in padded rows; alpha (n,); the constant c."""
+    """What an evaluation leaves for prediction: inverse (n, n), zero in padded rows; alpha (n,); c (b,)."""
 
     inverse: Any
     alpha: Any
@@ -116,27 +140,36 @@ def negative_log_posterior(setting: Setting, theta: Any, x: Any, y: Any, mask: A
     """
     ar, columns, where, prior, floor = setting
     xp = ar.xp
-    z = features(setting, theta, x)
-    kernel, slope = matern52(xp, squared_distances(xp, z, z))
-    signal, noise_part = xp.exp(theta[where.signal]), xp.exp(theta[where.noise])
+    z, t = features(setting, theta, x), levels(setting, x)
+    kernel, slope = covariance(setting, theta, (z, t), (z, t))
+    noise_part = xp.exp(theta[where.noise])
     noise = floor + noise_part
     pair = mask[:, None] * mask[None, :]
-    covariance = kernel * (signal * pair) + xp.diag(noise * mask + (1.0 - mask))
-    inverse, logdet = ar.inverted(covariance)
+    inverse, logdet = ar.inverted(kernel * pair + xp.diag(noise * mask + (1.0 - mask)))
     inverse = inverse * pair
-    by_y, by_one = inverse @ y, inverse @ mask
-    constant = by_y.sum() / (by_one.sum() + 1.0)
-    alpha = by_y - constant * by_one
-    centred = y - constant * mask
-    fit = centred @ alpha
+    means, mean_slopes = mean_columns(xp, theta, where, t)
+    means = means * mask[:, None]
+    by_y, by_means = inverse @ y, inverse @ means
+    constant = _solved(xp, means.T @ by_means + xp.eye(means.shape[1]), means.T @ by_y)
+    alpha = by_y - by_means @ constant
+    fit = (y - means @ constant) @ alpha
     off = theta - prior.centre
-    value = 0.5 * (fit + logdet + constant**2 + (off * off * prior.precision).sum())
-    # Half of (K^-1 - alpha alpha'), the derivative by K, times that of K by squared distances.
-    weights = (inverse - alpha[:, None] * alpha[None, :]) * slope
-    by_z = (2.0 * signal) * (weights.sum(axis=1)[:, None] * z - weights @ z)
+    value = 0.5 * (fit + logdet + (constant**2).sum() + (off * off * prior.precision).sum())
+    # Twice the derivative by K; times that of K by squared distances.
+    outer = inverse - alpha[:, None] * alpha[None, :]
+    weights = outer * slope
+    by_z = 2.0 * (weights.sum(axis=1)[:, None] * z - weights @ z)
     square = alpha @ alpha
     trace = xp.diagonal(inverse).sum()
+    # The sum over pairs of `outer` times K, noise left out, without another pass over them.
     by_signal = 0.5 * (mask.sum() - noise * trace - fit + noise * square)
+    by_rates = []
+    if where.decaying:
+        more, slopes = added(xp, theta, where, (t, t), squared_distances(xp, z, z) < SAME)
+        by_signal = by_signal - 0.5 * (outer * more).sum()
+        by_rates = [0.5 * (outer * slope).sum() for slope in slopes]
+        if mean_slopes:
+            by_rates = [one - alpha @ (change @ constant) for one, change in zip(by_rates, mean_slopes, strict=True)]
     gradient = [
         -((z * by_z).sum(axis=0) @ columns.member),
         by_signal[None],
@@ -146,7 +179,16 @@ def negative_log_posterior(setting: Setting, theta: Any, x: Any, y: Any, mask: A
         _, _, by_a, by_b = _warping(setting, theta, x)
         by_warped = by_z * _per_length(setting, theta)
         gradient += [(by_warped * by_a).sum(axis=0) @ columns.member, (by_warped * by_b).sum(axis=0) @ columns.member]
+    gradient += [one[None] for one in by_rates]
     return value, xp.concatenate(gradient) + off * prior.precision, Fitted(inverse, alpha, constant)
+
+
+def _solved(xp: Any, matrix: Any, vector: Any) -> Any:
+    """A positive definite system of one or two equations, written out: a factorisation would be compiled for it."""
+    if matrix.shape[0] == 1:
+        return vector / matrix[0, 0]
+    (a, b), (c, d) = matrix
+    return xp.stack([d * vector[0] - b * vector[1], a * vector[1] - c * vector[0]]) / (a * d - b * c)
 
 
 def fit(
@@ -164,7 +206,8 @@ def fit(
         return value[None], gradient[None], fitted
 
     n = len(data[1])
-    nothing = Fitted(xp.zeros((n, n)), xp.zeros(n), xp.zeros(()))
+    width = 2 if setting.where.resource == "exp-decay" else 1
+    nothing = Fitted(xp.zeros((n, n)), xp.zeros(n), xp.zeros(width))
     start = bfgs.begin(setting.ar, theta[None], curvature[None], nothing)
     box = bfgs.Box(prior.lower[None], prior.upper[None], 2.0, tolerance)
     return bfgs.minimise(setting.ar, objective, start, box, turns)
@@ -175,14 +218,15 @@ class Posterior(NamedTuple):
 
     Attributes:
         theta: (p,).
-        z: (N, d) features.
+        z, t: (N, d) features, (N,) resources.
         alpha: (N, S) one column a fantasy.
         inverse: (N, N) of the covariance; zero in rows of padding.
-        constant, noise: scalars.
+        constant, noise: (b,) factors of the prior mean, and a scalar.
     """
 
     theta: Any
     z: Any
+    t: Any
     alpha: Any
     inverse: Any
     constant: Any
@@ -193,7 +237,7 @@ def posterior(setting: Setting, theta: Any, x: Any, fitted: Fitted) -> Posterior
     """The process after a fit, without pending points."""
     noise = setting.floor + setting.ar.xp.exp(theta[setting.where.noise])
     z = features(setting, theta, x)
-    return Posterior(theta, z, fitted.alpha[:, None], fitted.inverse, fitted.constant, noise)
+    return Posterior(theta, z, levels(setting, x), fitted.alpha[:, None], fitted.inverse, fitted.constant, noise)
 
 
 def with_pending(setting: Setting, process: Posterior, x: Any, mask: Any, normals: Any) -> tuple[Posterior, Any]:
@@ -210,9 +254,9 @@ def with_pending(setting: Setting, process: Posterior, x: Any, mask: Any, normal
     ar = setting.ar
     xp = ar.xp
     signal = xp.exp(process.theta[setting.where.signal])
-    z = features(setting, process.theta, x)
-    cross = matern52(xp, squared_distances(xp, z, process.z))[0] * (signal * mask[:, None])
-    own = matern52(xp, squared_distances(xp, z, z))[0] * (signal * mask[:, None] * mask[None, :])
+    z, t = features(setting, process.theta, x), levels(setting, x)
+    cross = covariance(setting, process.theta, (z, t), (process.z, process.t))[0] * mask[:, None]
+    own = covariance(setting, process.theta, (z, t), (z, t))[0] * (mask[:, None] * mask[None, :])
     moved = cross @ process.inverse
     rest = own + xp.diag(NUGGET * signal * mask + (1.0 - mask)) - moved @ cross.T
     block, _ = ar.inverted(0.5 * (rest + rest.T))
@@ -227,12 +271,18 @@ def with_pending(setting: Setting, process: Posterior, x: Any, mask: Any, normal
     # block = L'^-1 L^-1, so block times a joint deviation L e is L'^-1 e: a factor of the block itself.
     shift = xp.linalg.cholesky(block + xp.diag(1.0 - mask)) @ (normals * mask[:, None])
     alpha = xp.concatenate([process.alpha - moved.T @ shift, shift])
-    values = process.constant + cross @ process.alpha + rest @ shift
-    return process._replace(z=xp.concatenate([process.z, z]), alpha=alpha, inverse=inverse), values
+    values = prior_mean(setting, process, t)[:, None] + cross @ process.alpha + rest @ shift
+    seen = {"z": xp.concatenate([process.z, z]), "t": xp.concatenate([process.t, t])}
+    return process._replace(**seen, alpha=alpha, inverse=inverse), values
+
+
+def prior_mean(setting: Setting, process: Posterior, t: Any) -> Any:
+    """c, or what the mean over resources is, at resources t (q,)."""
+    return mean_columns(setting.ar.xp, process.theta, setting.where, t)[0] @ process.constant
 
 
 class Prediction(NamedTuple):
-    """At q points: mean (q, S) and variance (q,) of f + c, without noise; the rest is for `pulled_back`."""
+    """At q points: mean (q, S) and variance (q,) of f plus its mean, without noise; the rest is for `pulled_back`."""
 
     mean: Any
     variance: Any
@@ -243,14 +293,15 @@ class Prediction(NamedTuple):
 
 def predict(setting: Setting, process: Posterior, x: Any) -> Prediction:
     """Mean and variance at x (q, d), in standardised targets."""
-    xp = setting.ar.xp
-    signal = xp.exp(process.theta[setting.where.signal])
-    z = features(setting, process.theta, x)
-    kernel, slope = matern52(xp, squared_distances(xp, z, process.z))
-    kernel = kernel * signal
+    xp, where = setting.ar.xp, setting.where
+    z, t = features(setting, process.theta, x), levels(setting, x)
+    kernel, slope = covariance(setting, process.theta, (z, t), (process.z, process.t))
     weights = kernel @ process.inverse
-    variance = xp.maximum(signal - (weights * kernel).sum(axis=1), 1e-12 * signal)
-    return Prediction(process.constant + kernel @ process.alpha, variance, z, slope * signal, weights)
+    signal = xp.exp(process.theta[where.signal])
+    prior = signal + added_variance(xp, process.theta, where, t) if where.decaying else signal
+    variance = xp.maximum(prior - (weights * kernel).sum(axis=1), 1e-12 * signal)
+    mean = prior_mean(setting, process, t)[:, None] + kernel @ process.alpha
+    return Prediction(mean, variance, z, slope, weights)
 
 
 def pulled_back(setting: Setting, process: Posterior, at: Prediction, x: Any, by: tuple[Any, Any]) -> Any:

@@ -40,7 +40,7 @@ def standardised(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, fl
 
 
 def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
-    """Targets (n,) to (n,) with mean 0 and deviation 1, order kept (ties may appear under "winsorise").
+    """Targets (n,) to (n,) with mean 0 and deviation 1, order kept (ties may appear among outliers).
 
     standardise: nothing else. winsorise: what lies more than 5 robust deviations (1.48 median absolute deviations) from
     the median is set there first. power: Yeo and Johnson's (2000) power with the exponent of highest likelihood, around
@@ -63,7 +63,7 @@ def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
         off = np.clip(off, -5 * spread, 5 * spread) if spread > 0.0 else off
     elif how == "power":
         # In robust deviations: measured against one huge value all others would be equal.
-        off = _yeo_johnson(off / spread if spread > 0.0 else standard)
+        off = _yeo_johnson(np.clip(off / spread, -1e6, 1e6) if spread > 0.0 else standard)
     elif how == "rank":
         off = _normal_scores(_mid_ranks(y))
     elif how == "half-rank":

@@ -36,7 +36,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 _FAMILIES: Final = (
-    demo, check, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes, plugins, doctor,
+    demo, check, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_,
+    blackboxes, plugins, doctor,
 )  # fmt: skip
 
 

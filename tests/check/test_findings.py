@@ -208,7 +208,7 @@ def test_what_could_not_be_looked_at_is_said() -> None:
 
 def test_pace_gives_advice() -> None:
     quick = run(range(1, 41), told=40)
-    quick.reports = [made.Report(one.metrics, 0.001 * n) for n, one in enumerate(quick.reports)]
+    quick.reports = [made.Report(one.metrics, 0.0001 * n) for n, one in enumerate(quick.reports)]
     assert set(found(whole=quick, **ALONE)) == {"reports-too-frequent"}
     slow = run()
     slow.reports = [made.Report(one.metrics, 1000.0 * n) for n, one in enumerate(slow.reports, 1)]

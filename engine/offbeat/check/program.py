@@ -162,15 +162,13 @@ def _fitted(plan: Plan, whole: Run) -> Plan:
     return msgspec.structs.replace(plan, steps=min(max(wanted, plan.steps + 1), GROWTH * plan.steps, MOST_STEPS))
 
 
-async def _interrupted(place: Lab, end: Literal["kill", "stop"]) -> tuple[Run, Run]:
-    plan = place.plan
+async def _interrupted(place: Lab, end: Literal["kill", "stop"], tries: int = TRIES) -> tuple[Run, Run]:
+    plan, trial = place.plan, place.fresh()
     config, told = plan.given(plan.config, plan.far), _told(plan, plan.far)
     reports = plan.steps if end == "kill" else _later(plan)
-    for _ in range(TRIES):
-        trial = place.fresh()
-        first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= reports, end=end)
-        if not first.missed:
-            break
+    first = await place.run(trial, 0, config, told=told, enough=lambda run: len(run.reports) >= reports, end=end)
+    if first.missed and tries > 1:
+        return await _interrupted(place, end, tries - 1)
     return first, await place.run(trial, 1, config, told=told, enough=_rest(plan, first))
 
 

@@ -15,7 +15,7 @@ from offbeat.check.runs import Run
 from offbeat.errors import nearest
 from offbeat.text import counted, shown
 
-FAST: Final = 100.0
+FAST: Final = 1000.0
 """Reports a second beyond which reporting itself costs time: an engine decides on each of them."""
 
 SLOW: Final = 600.0
@@ -201,7 +201,7 @@ def _pace(run: Run) -> Iterator[Verdict]:
     if len(gaps) >= 20 and sum(gaps) < len(gaps) / FAST:
         yield Finding(
             level="note", code="reports-too-frequent", seen=f"{len(gaps) + 1} reports in {sum(gaps):.2f} s.",
-            why="Each is decided on and kept for ever; hundreds a second from many trials fill the disk.", needs=EVERY,
+            why="Each is decided on and kept for ever; thousands a second from each of many trials fill the disk.", needs=EVERY,
             fix="Report every few seconds.", snippet="if step % 100 == 0:\n    report(step=step, ...)",
         )  # fmt: skip
     if longest > SLOW:

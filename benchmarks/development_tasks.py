@@ -30,12 +30,6 @@ RECORDED = DATA.parent / "peers" / "quality" / "results" / "runs_peers.jsonl"
 """Runs of syne-tune and optuna on these tasks."""
 
 
-def lcbench(dataset: str, folder: str) -> Any:
-    from offbeat_plugins.blackboxes.onnx import lcbench as surrogate
-
-    return surrogate(folder, dataset)
-
-
 def fcnet(dataset: str, folder: str) -> TabularBlackbox:
     """Mean squared error at the end of training, four repetitions."""
     with np.load(Path(folder) / f"fcnet_{dataset}.npz", allow_pickle=False) as data:
@@ -75,10 +69,10 @@ def tasks(names: Any = NAMES, data: Path = DATA) -> list[Benchmark]:
     found = []
     for name in names:
         family = name.partition("-")[0]
-        folder = data / "lcbench" if family == "lcbench" else data
-        found.append(
-            msgspec.structs.replace(
-                benchmark(name), blackbox=f"development_tasks:{family}", options={"folder": str(folder)}
+        known = benchmark(name, str(data))
+        if family != "lcbench":
+            known = msgspec.structs.replace(
+                known, repository=None, blackbox=f"development_tasks:{family}", options={"folder": str(data)}
             )
-        )
+        found.append(known)
     return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from offbeat.conductor import Conductor
-from offbeat.contained import Raised, contained
+from offbeat.contained import Raised, contained, told
 from offbeat.decisions import Start
-from offbeat.protocols import ProposalRequest
+from offbeat.errors import PluginFailed
+from offbeat.log import get_logger
+from offbeat.protocols import ProposalRequest, SchedulerContext
 from offbeat.watchdog import Watchdog
 
 
@@ -93,6 +96,30 @@ class Asking:
             self._wanted.clear()
             if self._request is not None:
                 await self.wait()
+
+    @asynccontextmanager
+    async def running(self, time: Literal["real", "simulated"]) -> AsyncIterator[None]:
+        """The scheduler's own context, if it has one, around a session. Raises PluginFailed for what that raises."""
+        scheduler = self._conductor.scheduler
+        running = getattr(scheduler, "running", None)
+        if running is None:
+            yield
+            return
+        context = SchedulerContext(time=time, n_workers=self._conductor.state.limits.n_workers)
+        name = self._conductor.state.spec.scheduler.name
+        try:
+            opened = running(context)
+            await opened.__aenter__()
+        except Exception as error:
+            raise PluginFailed("scheduler", name, "running", told(error)[0]) from error
+        try:
+            yield
+        finally:
+            # No deadline: a scope around this call alone would lie across a task group that the scheduler has entered.
+            try:
+                await opened.__aexit__(None, None, None)
+            except Exception as error:  # the trials have ended: nothing is lost by it
+                get_logger().error("the scheduler did not close", scheduler=name, error=told(error)[0])
 
     def close(self) -> None:
         """Gives up a coroutine that nobody came to await."""

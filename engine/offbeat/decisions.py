@@ -34,6 +34,17 @@ Decision: TypeAlias = Continue | Stop | Pause
 """Answers of `Scheduler.observe` to a `trial-result`; the trial may be another than the one that reported."""
 
 
+class Fitted(msgspec.Struct, frozen=True, gc=False):
+    """What later proposals will read beside the events: journaled as `model-fitted`, right before the proposal.
+
+    Attributes:
+        model: its name, for people; state: JSON, as `observe` gets it back.
+    """
+
+    model: str
+    state: dict[str, Any]
+
+
 class Start(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Start a new trial.
 
@@ -42,6 +53,7 @@ class Start(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         until: resource level at which the trial will be looked at next; handed to the script as `max_resource_attr`.
         donor: trial whose checkpoint is copied before the start.
         tags: JSON that comes back in the `suggested` event (bracket, model, fallback ...).
+        fitted: what the model behind this proposal learned, if later ones begin from it.
     """
 
     config: dict[str, Any]
@@ -49,15 +61,17 @@ class Start(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     donor: TrialId | None = None
     why: str = ""
     tags: dict[str, Any] = {}
+    fitted: Fitted | None = None
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Start the next attempt of a paused trial."""
+    """Start the next attempt of a paused trial; attributes as those of `Start`."""
 
     trial: TrialId
     until: int | None = None
     why: str = ""
     tags: dict[str, Any] = {}
+    fitted: Fitted | None = None
 
 
 Proposal: TypeAlias = Start | Resume

@@ -187,17 +187,18 @@ class Driver:
         async with anyio.create_task_group() as committing:
             committing.start_soon(self._committer.run)
             try:
-                opened = self._backend.open(context)
-                self._session = await opened.__aenter__()
-                try:
-                    await self._conduct()
-                finally:
-                    self._watchdog.stop()
-                    self._set_timer(inf)
-                    self._asking.close()
-                    # Trials are ended in good order also where this task was cancelled.
-                    with anyio.move_on_after(self._options.grace + CLOSING, shield=True):
-                        await opened.__aexit__(*sys.exc_info())
+                async with self._asking.running(self._backend.time):
+                    opened = self._backend.open(context)
+                    self._session = await opened.__aenter__()
+                    try:
+                        await self._conduct()
+                    finally:
+                        self._watchdog.stop()
+                        self._set_timer(inf)
+                        self._asking.close()
+                        # Trials are ended in good order also where this task was cancelled.
+                        with anyio.move_on_after(self._options.grace + CLOSING, shield=True):
+                            await opened.__aexit__(*sys.exc_info())
             finally:
                 self._session = None
                 if self._opened:

@@ -47,6 +47,10 @@ class MissingExtra(OffbeatError, ImportError):
         return f"{self.feature} needs more packages: pip install 'offbeat[{self.extra}]'"
 
 
+class NothingToPlot(OffbeatError, ValueError):
+    """A plot was asked for that these experiments have nothing for (yet); the message says what it needs."""
+
+
 class MissingPackage(OffbeatError, ImportError):
     """Something that works inside another library was asked for, and that library is not installed."""
 
@@ -67,6 +71,50 @@ class UnknownPlugin(OffbeatError, LookupError):
 
     def __str__(self) -> str:
         return f"No plugin in {self.group!r} is called {self.name!r}. {nearest(self.name, self.known)}"
+
+
+class UnknownBlackbox(UnknownPlugin):
+    """No plugin, no folder of the repository and no known folder of the hub is a blackbox of this name.
+
+    Attributes:
+        root: folder of the repository that was looked into.
+    """
+
+    def __init__(self, name: str, known: Sequence[str], root: str) -> None:
+        super().__init__("offbeat.blackboxes", name, known)
+        self.root = root
+
+    def __str__(self) -> str:
+        return (
+            f"There is no blackbox {self.name!r}: no plugin, no folder of {self.root} (repository= or OFFBEAT_BLACKBOXES "
+            f"says another) and no known folder of the hub is called so. {nearest(self.name, self.known)}"
+        )
+
+
+class DamagedBlackbox(OffbeatError):
+    """A file of a blackbox repository is cut off, foreign, or contradicts its neighbours.
+
+    Attributes:
+        path: the file or folder; reason: what does not fit; advice: what to do.
+    """
+
+    def __init__(self, path: str, reason: str, advice: str = "Restore it, or write the folder again.") -> None:
+        super().__init__(path, reason, advice)
+        self.path, self.reason, self.advice = path, reason, advice
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be used: {self.reason}. {self.advice}"
+
+
+class HubUnavailable(OffbeatError, ConnectionError):
+    """A folder of the hub is not here and cannot be fetched."""
+
+    def __init__(self, what: str, reason: str, advice: str) -> None:
+        super().__init__(what, reason, advice)
+        self.what, self.reason, self.advice = what, reason, advice
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be fetched: {self.reason}. {self.advice}"
 
 
 class AmbiguousPlugin(OffbeatError, LookupError):

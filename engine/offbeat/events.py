@@ -31,7 +31,11 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     at: float
 
 
-class ComponentDescription(msgspec.Struct, frozen=True):
+# The structs below that are not events leave out what has its default: fields that later versions add must not change the
+# digests of the journals that were written without them.
+
+
+class ComponentDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     """How to build a plugin again: found by (group, name), built with `options`.
 
     Attributes:
@@ -57,7 +61,11 @@ ANY_NUMBER: Final = 2**31 - 1
 """Workers of an experiment that limits them to no number."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+AHEAD: Final = -1
+"""The slot of a request whose answer waits for a free one."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may be changed between two sessions of one experiment; each change is a `limits-changed` event.
 
     Attributes:
@@ -66,6 +74,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_retries: how often a trial that failed is started again before its failure counts.
         stop_criterion: None: run until the space is exhausted or somebody stops the run.
         approval: new trials wait until somebody approves of them.
+        prefetch: proposals that are asked for while all workers are busy, and wait for the next free one.
     """
 
     n_workers: int
@@ -75,6 +84,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     asynchronous: bool = True
     wait_for_trials: bool = False
     approval: bool = False
+    prefetch: int = 0
 
     @property
     def workers(self) -> str:
@@ -82,7 +92,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return "any number of workers" if self.n_workers == ANY_NUMBER else f"{self.n_workers} workers"
 
 
-class MetricSpec(msgspec.Struct, frozen=True):
+class MetricSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A metric that the scheduler optimises, and what a value that is not finite means.
 
     Attributes:
@@ -96,7 +106,7 @@ class MetricSpec(msgspec.Struct, frozen=True):
     nonfinite: Literal["fail", "worst", "ignore"] = "fail"
 
 
-class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an experiment is: written once, as the first event."""
 
     name: str
@@ -112,7 +122,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
-class Host(msgspec.Struct, frozen=True, kw_only=True):
+class Host(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where and when a session ran; left out of the decision digest."""
 
     wall_time: float = 0.0
@@ -135,7 +145,7 @@ class ProposalRequested(Event, frozen=True, gc=False, array_like=True, tag="prop
 
     Attributes:
         number: counts requests from 0; the key of all randomness that the answer may use.
-        slot: the worker that is free, from 0.
+        slot: the worker that is free, from 0; AHEAD: none yet, the answer waits for the next one.
         prefix: how many events lay in the journal before this one, i.e. what the answer may have seen.
         may_start: False once a limit forbids new trials; resuming paused ones is still welcome.
     """

@@ -8,7 +8,7 @@ from offbeat import events as ev
 from offbeat.decisions import Proposal
 from offbeat.protocols import ProposalRequest
 from offbeat.trial import TrialId, TrialRecord
-from offbeat.verdicts import start_command, suggested
+from offbeat.verdicts import model_fitted, start_command, suggested
 
 if TYPE_CHECKING:
     from offbeat.conductor import Conductor
@@ -62,9 +62,24 @@ class Filling:
             request = state.request
             if request is None:
                 return None
-            self.asked = True
-            return ProposalRequest(request.number, request.slot, state.spec.seed, request.may_start)
-        return None
+            return self._ask(request)
+        return self._ahead(at) if most is None else None
+
+    def _ahead(self, at: float) -> ProposalRequest | None:
+        """A request whose answer will wait for the next free slot, so that the slot does not wait for the answer."""
+        conductor, state = self._conductor, self._conductor.state
+        limits = state.limits
+        if len(state.queue) >= limits.prefetch or not limits.asynchronous or limits.approval:
+            return None
+        if self.asked or state.waiting or state.points or conductor.closing is not None or conductor.draining:
+            return None
+        if state.request is None:
+            conductor.record(ev.ProposalRequested(at, state.next_number, ev.AHEAD, state.count))
+        return None if state.request is None else self._ask(state.request)
+
+    def _ask(self, request: ev.ProposalRequested) -> ProposalRequest:
+        self.asked = True
+        return ProposalRequest(request.number, request.slot, self._conductor.state.spec.seed, request.may_start)
 
     def _try_point(self, at: float) -> None:
         """The next configuration from outside, as an answer that the scheduler was not asked for."""
@@ -80,11 +95,15 @@ class Filling:
         conductor = self._conductor
         try:
             event = suggested(request, proposal, at, conductor.ledger, conductor.scheduler.space)
+            fitted = None if proposal is None else proposal.fitted
+            model = None if fitted is None else model_fitted(request, fitted, at)
         except Exception as error:  # an answer can be wrong in any way
             self.proposal_failed(request, error, at)
             return
         self.asked = False
         self.errors = 0
+        if model is not None:
+            conductor.record(model)
         conductor.record(event)
 
     def proposal_failed(self, request: ProposalRequest, error: BaseException, at: float) -> None:

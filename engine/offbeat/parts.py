@@ -45,6 +45,8 @@ def checked_limits(limits: ev.Limits) -> ev.Limits:
         )
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise InvalidArgument(f"max_retries={retries!r}: give a whole number, 0 or more.")
+    if isinstance(limits.prefetch, bool) or not isinstance(limits.prefetch, int) or limits.prefetch < 0:
+        raise InvalidArgument(f"prefetch={limits.prefetch!r}: give a whole number, 0 or more.")
     return limits
 
 

@@ -143,6 +143,8 @@ class Plain:
         until, why, tags = proposal.until, proposal.why, proposal.tags
         if (
             proposal.donor is not None
+            or proposal.fitted is not None
+            or request.slot < 0
             or not request.may_start
             or conductor.draining
             or state.queue

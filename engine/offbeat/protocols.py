@@ -93,7 +93,7 @@ class ProposalRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         number: counts requests from 0 and is the key of all randomness in the answer.
-        slot: the worker that is free.
+        slot: the worker that is free; `offbeat.events.AHEAD` where the answer will wait for one.
         seed: the experiment's seed.
         may_start: False once a limit forbids new trials: answer a `Resume` or None.
     """
@@ -148,6 +148,19 @@ class LedgerView(Protocol):
         ...
 
 
+class SchedulerContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scheduler gets to know of the session that it is used in.
+
+    Attributes:
+        time: "real": proposals may take their time elsewhere (`propose` answers an awaitable) while trials run;
+            "simulated": time stands still until the answer is there, so that it is best given at once.
+        n_workers: trials that run at once (may change later).
+    """
+
+    time: Literal["real", "simulated"]
+    n_workers: int
+
+
 @runtime_checkable
 class Scheduler(Protocol):
     """Decides what to try, what to stop and what to resume. Entry-point group: `offbeat.schedulers`.
@@ -155,6 +168,11 @@ class Scheduler(Protocol):
     State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and
     changes nothing. Randomness comes from the request alone. It may have an attribute `observes`, the types of the events
     that it wants to be shown; without one it is shown all that concern trials.
+
+    One that needs more than plain calls (a process for its model) may have `running(context) -> AbstractAsyncContextManager`:
+    it is entered, with a `SchedulerContext`, before the first trial starts and left after the last one has ended; what it
+    awaits in leaving is for it to shield and to limit. Ask and tell, and whoever reads a journal again, do without. An
+    attribute `prefetch` says how many proposals it wants to be asked for ahead of a free worker, see `Tuner`.
     """
 
     @property
@@ -390,6 +408,24 @@ class Exporter(Protocol):
 
     def encode(self, table: Any) -> Iterator[bytes]:
         """The bytes of a file, piece by piece."""
+        ...
+
+
+class Plot(Protocol):
+    """Draws experiments. Entry-point group: `offbeat.plots`; the entry point is a function.
+
+    Attributes:
+        draws: "one" experiment in one picture, or "several"; `offbeat plot` offers those plots that have the attribute.
+    """
+
+    draws: Literal["one", "several"]
+
+    def __call__(self, experiments: Any, *, ax: Any = None) -> Any:
+        """The matplotlib figure: a new one, or that of the axes.
+
+        Takes experiments as `load_experiment` gives them or by name. Raises NothingToPlot where they have nothing of
+        the kind, MissingExtra.
+        """
         ...
 
 

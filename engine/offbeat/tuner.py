@@ -62,6 +62,9 @@ class Tuner:
         asynchronous_scheduling: False: wait until all workers are free, then start a whole batch.
         wait_trial_completion_when_stopping: let running trials end when the criterion is met, instead of ending them.
         approval: each new trial waits until `Session.approve` lets it start.
+        prefetch: configurations that are asked for while all workers are busy, so that none waits for a model; they know
+            nothing of what comes in meanwhile. None: what the scheduler's attribute `prefetch` says, and none in simulated
+            time, which stands still while a model thinks.
         metadata: JSON to keep with the experiment.
         home: folder of experiments instead of `$OFFBEAT_HOME` or `~/offbeat`.
         grace: seconds between asking a trial to end and making it end.
@@ -86,6 +89,7 @@ class Tuner:
         asynchronous_scheduling: bool = True,
         wait_trial_completion_when_stopping: bool = False,
         approval: bool = False,
+        prefetch: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         home: str | os.PathLike[str] | None = None,
         grace: float = 10.0,
@@ -109,6 +113,7 @@ class Tuner:
                 asynchronous=asynchronous_scheduling,
                 wait_for_trials=wait_trial_completion_when_stopping,
                 approval=approval,
+                prefetch=_prefetch(trial_backend, scheduler) if prefetch is None else prefetch,
             )
         )
         if approval and trial_backend.time == "simulated":
@@ -309,3 +314,8 @@ class Tuner:
         )
         self.stopper, self.limits = found.stopper, found.limits
         return found.journal, self._conductor(found.state), self.limits if found.changed else None, found.at
+
+
+def _prefetch(backend: Backend, scheduler: Scheduler) -> int:
+    """What a scheduler wants where nothing else is said."""
+    return 0 if backend.time == "simulated" else int(getattr(scheduler, "prefetch", 0))

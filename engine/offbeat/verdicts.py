@@ -10,7 +10,7 @@ import msgspec
 
 from offbeat import events as ev
 from offbeat.budget import Usage
-from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
+from offbeat.decisions import Continue, Decision, Fitted, Pause, Proposal, Resume, Start, Stop
 from offbeat.errors import InvalidConfig
 from offbeat.intake import short
 from offbeat.protocols import Objective, ProposalRequest
@@ -139,6 +139,14 @@ def suggested(
         until, why, tags = _checked(proposal)
         return ev.Suggested(at, request.number, "resume", trial, None, until, None, why, tags)
     raise TypeError(f"propose answered {short(proposal)}; it has to be a Start, a Resume or None")
+
+
+def model_fitted(request: ProposalRequest, fitted: Fitted, at: float) -> ev.ModelFitted:
+    """What a proposal's model learned, as an event. Raises TypeError for what JSON cannot hold."""
+    if not isinstance(fitted, Fitted) or not isinstance(fitted.model, str) or not isinstance(fitted.state, dict):
+        raise TypeError(f"fitted={short(fitted)}: it has to be a Fitted with a name and a dict")
+    # Through JSON, as tags go: a model goes on from the same numbers in this session and in the next.
+    return ev.ModelFitted(at, request.number, fitted.model, msgspec.json.decode(msgspec.json.encode(fitted.state)))
 
 
 _PLAIN: Final = frozenset((int, bool, type(None)))

@@ -113,8 +113,15 @@ def test_mistakes_in_a_benchmark() -> None:
         Problem(Benchmark(name="a", blackbox="digist"))
     with pytest.raises(InvalidArgument, match="no callable 'nothing'"):
         Problem(Benchmark(name="a", blackbox="json:nothing"))
+    with pytest.raises(InvalidArgument, match="cannot be imported: No module named 'nowhere'"):
+        Problem(Benchmark(name="a", blackbox="nowhere:nothing"))
     with pytest.raises(InvalidArgument, match="use letters"):
         Benchmark(name="a b", blackbox="digits")
+
+
+def test_a_plugin_by_distribution_and_a_callable_by_module() -> None:
+    for blackbox in ("digits", "offbeat:digits", "offbeat_plugins.blackboxes.digits:digits"):
+        assert Problem(Benchmark(name="a", blackbox=blackbox)).benchmark.metric == "val_error"
 
 
 def table(mode: str, values: Any) -> TabularBlackbox:

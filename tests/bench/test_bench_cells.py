@@ -71,6 +71,15 @@ def test_a_cell_repeats() -> None:
     assert run(cell("asha", problem, seed=5), problem).digest != first.digest
 
 
+def test_inside_of_a_running_loop_as_in_a_notebook() -> None:
+    problem = Problem(benchmark("digits"))
+
+    async def within() -> str:
+        return run(cell("asha", problem), problem).digest
+
+    assert asyncio.run(within()) == run(cell("asha", problem), problem).digest
+
+
 def test_more_is_better_and_errors_are_less(tmp_path: Path) -> None:
     from offbeat.blackbox import FunctionBlackbox
     from offbeat.config_space import uniform
@@ -146,6 +155,13 @@ def test_code_is_that_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert code.__wrapped__("bench_someone") != first
 
 
+def test_drawing_and_exporting_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from offbeat.bench.plan import _undeciding
+
+    assert {"offbeat/bench", "offbeat/cli", "offbeat_plugins/plots", "offbeat_plugins/exporters"} <= _undeciding()
+    assert not {"offbeat_plugins/schedulers", "offbeat_plugins/searchers", "offbeat_plugins"} & _undeciding()
+
+
 def test_a_scheduler_that_cannot_work_somewhere_says_why_and_is_left_out_there() -> None:
     ends = Problem(Benchmark(name="ends", blackbox="digits", levels="last", budget=5.0, best=0.0, median=1.0, max_t=27))
     # ASHA with all its rungs at one level has nothing to compare.
@@ -159,8 +175,8 @@ def test_a_scheduler_that_cannot_work_somewhere_says_why_and_is_left_out_there()
     assert [(one.contestant.label, one.benchmark.name) for one in made.cells] == [
         ("asha", "digits"), ("random", "digits"), ("random", "short"),
     ]  # fmt: skip
-    with pytest.raises(InvalidArgument, match="grace_period"):
-        plan(contestants("asha"), [one_level], [0])
+    with pytest.raises(InvalidArgument, match="Scheduler 'mine': grace_period"):
+        plan(contestants("mine=asha"), [one_level], [0])
 
 
 def test_runs_are_the_steps_at_each_percent(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ from offbeat.errors import InvalidArgument, OffbeatError, UnknownPlugin
             "asha:type=promotion,brackets=2,random",
             [("asha:type=promotion,brackets=2", "asha", {"type": "promotion", "brackets": 2}), ("random", "random-search", {})],
         ),
+        (
+            "asha:brackets=2,asha:type=promotion",
+            [("asha:brackets=2", "asha", {"brackets": 2}), ("asha:type=promotion", "asha", {"type": "promotion"})],
+        ),
         ("mine=asha:brackets=2", [("mine", "asha", {"brackets": 2})]),
         ("asha:brackets=2,mine=asha", [("asha:brackets=2", "asha", {"brackets": 2}), ("mine", "asha", {})]),
         ("asha:rung_levels=[1,3,9],random", [("asha:rung_levels=[1,3,9]", "asha", {"rung_levels": [1, 3, 9]}),
@@ -50,6 +54,11 @@ def test_typed(text: str, found: list[tuple[str, str, dict[str, Any]]]) -> None:
         ("randm", UnknownPlugin, "Did you mean 'random'"),
         ("asha,asha", InvalidArgument, "twice"),
         ("asha:brackets", OffbeatError, "brackets"),
+        (
+            "asha:brackets=2,grace_perod=3",
+            InvalidArgument,
+            "asha has no argument 'grace_perod'. Did you mean 'grace_period'",
+        ),
         (" , ", InvalidArgument, "No scheduler"),
     ],
 )

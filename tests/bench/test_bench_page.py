@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from offbeat.bench.advice import advice
+from offbeat.bench.advice import advice, choices
 from offbeat.bench.comparison import CHECKPOINTS, Comparison
 from offbeat.bench.page import page
 from offbeat.bench.regret import FLOOR, compared
@@ -39,7 +40,7 @@ def test_a_method_that_is_better_is_advised(made: Any) -> None:
     assert len(sentences) == len(CHECKPOINTS)
     for sentence, checkpoint in zip(sentences, CHECKPOINTS, strict=True):
         assert sentence.startswith(f"At {checkpoint:.0%} of the budget: use **good** (0.2")
-        assert "all others are worse, by 0.3" in sentence
+        assert re.search(r"All others are worse: bad by 0\.(29|30)\d .*, worst by 0\.(59|60)", sentence)
 
 
 def test_methods_that_are_alike_are_not_told_apart(made: Any) -> None:
@@ -47,8 +48,19 @@ def test_methods_that_are_alike_are_not_told_apart(made: Any) -> None:
     for sentence in advice(group):
         assert "use" not in sentence
         assert re.search(r"\*\*(one|two)\*\* has the lowest mean .* but (one|two) is not shown to be worse", sentence)
-        assert "within 0.02 of it for certain" in sentence
-        assert "Worse: bad, by 0.6" in sentence
+        assert "at most 0.02 worse with 95 % confidence" in sentence
+        assert re.search(r"Worse: bad by 0\.(59|60)", sentence)
+
+
+def test_methods_that_do_the_same_are_called_the_same(made: Any) -> None:
+    alike = noisy(made, {"one": 0.2})
+    runs = [*alike.runs, *(msgspec.structs.replace(run, method="two") for run in alike.runs)]
+    (group,) = Comparison(runs, list(alike.benchmarks.values())).groups
+    assert advice(group)[0].startswith("At 10% of the budget: all methods are the same run by run, 0.2")
+    worse = noisy(made, {"bad": 0.8}).runs
+    (group,) = Comparison([*runs, *worse], list(alike.benchmarks.values())).groups
+    assert "use **one**" in advice(group)[0]
+    assert ", which two equals run by run. All others are worse: bad by 0." in advice(group)[0]
 
 
 def test_the_best_can_change_with_the_budget(made: Any) -> None:
@@ -64,6 +76,16 @@ def test_the_best_can_change_with_the_budget(made: Any) -> None:
     assert [re.findall(r"\*\*(\w+)\*\*", sentence) for sentence in advice(group)] == [["early"]] * 2 + [["late"]] * 2
 
 
+def test_choices_are_those_that_are_not_worse(made: Any) -> None:
+    (group,) = noisy(made, {"one": 0.2, "bad": 0.8, "two": 0.2}).groups
+    assert {frozenset(choices(group, one)) for one in CHECKPOINTS} == {frozenset({"one", "two"})}
+    assert (
+        "| one or two |" in (text := markdown(page(noisy(made, {"one": 0.2, "bad": 0.8, "two": 0.2}))))
+        or "two or one" in text
+    )
+    assert choices(noisy(made, {"one": 0.2, "bad": 0.8}, seeds=4).groups[0], 1.0) == []
+
+
 def test_few_seeds_say_nothing(made: Any) -> None:
     (group,) = noisy(made, {"good": 0.2, "bad": 0.8}, seeds=4).groups
     assert advice(group) == ["4 seeds are too few to tell methods apart; give at least 5, better 30."]
@@ -77,7 +99,7 @@ def test_recorded_methods_are_compared_with_and_not_advised(made: Any) -> None:
     for sentence in advice(found.groups[0]):
         assert "use **mine**" in sentence
         assert "Of 2 recorded methods 1 are worse than it, 0 not told apart from it, 1 better: tool:better." in sentence
-        assert "1 more have too few seeds" in sentence
+        assert "1 more with too few seeds" in sentence
 
 
 def test_regret_by_hand(made: Any) -> None:

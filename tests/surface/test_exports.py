@@ -12,6 +12,7 @@ import offbeat
 import offbeat.backend
 import offbeat.blackbox
 import offbeat.config_space
+import offbeat.plots
 from offbeat import integrations
 from offbeat.optimizer import baselines
 from offbeat.protocols import GROUPS
@@ -50,8 +51,9 @@ def test_public_names_resolve(name: str) -> None:
         (offbeat.backend, "offbeat.backends"),
         (offbeat.blackbox, "offbeat.blackbox_types"),
         (baselines, "offbeat.schedulers"),
+        (offbeat.plots, "offbeat.plots"),
     ],
-    ids=["backend", "blackbox", "baselines"],
+    ids=["backend", "blackbox", "baselines", "plots"],
 )
 def test_thin_faces_equal_their_entry_points(module: object, group: str) -> None:
     plugins: dict[str, str] = module.PLUGINS  # type: ignore[attr-defined]
@@ -84,7 +86,7 @@ def test_every_entry_point_of_ours_loads() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [offbeat, offbeat.backend, offbeat.blackbox, baselines, integrations],
+    [offbeat, offbeat.backend, offbeat.blackbox, offbeat.plots, baselines, integrations],
     ids=lambda module: module.__name__,
 )
 def test_misspelt_name_is_an_attribute_error(module: object) -> None:

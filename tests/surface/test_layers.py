@@ -20,6 +20,7 @@ THIN_FACES = {
     ENGINE / "backend.py",
     ENGINE / "blackbox.py",
     ENGINE / "integrations.py",
+    ENGINE / "plots.py",
     ENGINE / "optimizer" / "baselines.py",
 }
 """Name plugins for type checkers, and load them by entry point."""
@@ -42,6 +43,7 @@ HEAVY = {
     "torch",
     "xgboost",
     "IPython",
+    "matplotlib",
 }
 
 CLOCK_READERS = {

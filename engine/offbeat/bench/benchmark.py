@@ -94,7 +94,7 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
         given = dict(self.options)
         if self.repository is not None:
             given["repository"] = self.repository
-        if ":" in self.blackbox and "/" not in self.blackbox and _importable(self.blackbox):
+        if ":" in self.blackbox and not _is_plugin(self.blackbox):
             make = _imported(self.blackbox, self.name)
             found: Blackbox = make(**given) if self.dataset is None else make(self.dataset, **given)
             return found
@@ -112,22 +112,22 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
         return self.factor * (self.perfect - value if self.mode == "max" else value)
 
 
-def _importable(text: str) -> bool:
-    """Whether it says `module:callable`; `distribution:name` has no dot or underscore that only a module could have."""
-    from importlib.util import find_spec
+def _is_plugin(text: str) -> bool:
+    """Whether it is `distribution:name`, and not `module:callable`."""
+    from offbeat.registry import available
 
-    module = text.partition(":")[0]
-    try:
-        return module.replace(".", "").isidentifier() and find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    distribution, _, name = text.partition(":")
+    return any(info.distribution == distribution and info.name == name for info in available("blackboxes"))
 
 
 def _imported(text: str, name: str) -> Any:
     from importlib import import_module
 
     module, _, attribute = text.partition(":")
-    made = getattr(import_module(module), attribute, None)
+    try:
+        made = getattr(import_module(module), attribute, None)
+    except ImportError as error:
+        raise InvalidArgument(f"Benchmark {name!r}: blackbox {text!r} cannot be imported: {error}") from None
     if not callable(made):
         raise InvalidArgument(f"Benchmark {name!r}: module {module!r} has no callable {attribute!r}.")
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -100,7 +99,7 @@ def run(cell: Cell, problem: Problem) -> CellResult:
             home=home,
             durability="end",
         )
-        outcome = asyncio.run(tuner.arun())
+        outcome = tuner.run()
         blackbox_cpu = problem.blackbox.spent - looked_up
         cpu = process_cpu() - began - blackbox_cpu
         events = [recorded.event for recorded in read_journal(ExperimentFolder(outcome.folder))]
@@ -143,10 +142,12 @@ class _Incumbents:
             observed = self._benchmark.error(float(event.metrics[self._metric]))
             if observed < self._best and event.at <= self._budget:
                 self._best = observed
+                # The scheduler may count no resource; the report has the blackbox's in any case.
+                level = int(event.metrics[self._problem.blackbox.resource_attr])
                 true = observed
                 if self._benchmark.judged == "mean" and self._problem.blackbox.seeds > 1:
-                    true = mean_error(self._problem, self.configs[event.trial], event.resource)
-                self.steps.append(Step(event.at, observed, true, event.trial, event.resource))
+                    true = mean_error(self._problem, self.configs[event.trial], level)
+                self.steps.append(Step(event.at, observed, true, event.trial, level))
         elif type(event) is ev.Suggested:
             if event.config is not None and event.trial not in self.configs:
                 self.configs[event.trial] = event.config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, product
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +32,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         mean: over tasks of the mean over seeds; low, high: its interval. tasks: mean for each benchmark.
         seeds: the fewest of a benchmark.
-        rank: mean rank among the methods of the group; rank_low, rank_high: its interval.
+        rank: mean rank among the methods of the group that have enough seeds; rank_low, rank_high: its interval.
         leads: share of the resamples in which no own method has a lower mean; None for recorded methods.
         cpu: median CPU seconds of a run.
     """
@@ -58,7 +58,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         difference: first minus second, below 0 the first is better; low, high: its 95 % interval.
         upper: one-sided 95 % bound; non_inferior: it is at most the margin.
-        p: two-sided; p_holm: adjusted for all pairs of the group at the checkpoint; None with too few seeds.
+        p: two-sided; p_holm: adjusted, see `Group.pairs`; None with too few seeds.
         seeds: in common; losses: benchmarks on which the first is worse on average.
     """
 
@@ -151,29 +151,40 @@ class Group:
             )  # fmt: skip
 
     def ranks(self, at: NDArray[Any], resamples: int = st.RESAMPLES) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Mean rank and both ends of its interval for values as `at` gives them; NaN for methods without some of them."""
+        """Mean rank and both ends of its interval for values as `at` gives them.
+
+        NaN for recorded methods with fewer than `MIN_SEEDS` seeds, and for all without a run on one of the benchmarks.
+        """
         import numpy as np
 
         found = np.full((3, len(at)), np.nan)
-        there = np.flatnonzero(np.isfinite(at).any(-1).all(-1))
-        if len(there):
-            mean, boots = st.ranks(at[there], st.draws(at.shape[-1], resamples))
-            n = int(np.isfinite(at[there]).sum(-1).min())
-            found[0, there], (found[1, there], found[2, there]) = mean, st.interval(boots, n)
+        seeds = np.isfinite(at).sum(-1).min(-1)
+        least = [st.MIN_SEEDS if method in self.recorded else 1 for method in self.values.methods]
+        ranked = np.flatnonzero(seeds >= least)
+        if len(ranked):
+            mean, boots = st.ranks(at[ranked], st.draws(at.shape[-1], resamples))
+            found[0, ranked], (found[1, ranked], found[2, ranked]) = mean, st.interval(boots, int(seeds[ranked].min()))
         return found[0], found[1], found[2]
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every ordered pair at every checkpoint; p-values are adjusted over the unordered ones."""
-        return [pair for checkpoint in CHECKPOINTS for pair in self._pairs(checkpoint)]
+        """Ordered pairs at every checkpoint in which at least one method is our own.
 
-    def _pairs(self, checkpoint: float) -> Iterator[Pair]:
+        P-values are adjusted over the unordered pairs of own methods, and, as a second family, over those of an own and a
+        recorded one: how many tools are set beside does not decide what is found out about one's own.
+        """
+        own = [i for i, method in enumerate(self.values.methods) if method not in self.recorded]
+        others = [i for i, method in enumerate(self.values.methods) if method in self.recorded]
+        families = (list(combinations(own, 2)), list(product(own, others)))
+        return [pair for checkpoint in CHECKPOINTS for family in families for pair in self._pairs(checkpoint, family)]
+
+    def _pairs(self, checkpoint: float, family: Sequence[tuple[int, int]]) -> Iterator[Pair]:
         import numpy as np
 
         at, methods = self.at(checkpoint), self.values.methods
-        tested = {(i, j): st.difference(at[i], at[j]) for i, j in combinations(range(len(at)), 2)}
-        adjusted = st.holm(np.array([one.p for one in tested.values()]))
-        for ((i, j), one), p_holm in zip(tested.items(), adjusted.tolist(), strict=True):
+        tested = [st.difference(at[i], at[j]) for i, j in family]
+        adjusted = st.holm(np.array([one.p for one in tested]))
+        for (i, j), one, p_holm in zip(family, tested, adjusted.tolist(), strict=True):
             yield self._pair(methods[i], methods[j], checkpoint, one, p_holm)
             yield self._pair(methods[j], methods[i], checkpoint, one.reversed(), p_holm)
 

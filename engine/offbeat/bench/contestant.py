@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from offbeat.arguments import UnknownArgument
 from offbeat.bench.problem import Problem
 from offbeat.errors import InvalidArgument, OffbeatError, UnknownPlugin
-from offbeat.registry import load
+from offbeat.registry import available, load
 
 ALIASES: Final = {"random": "random-search"}
 """Short names of schedulers."""
@@ -64,7 +65,7 @@ def _parsed(text: str) -> list[Contestant]:
     for piece in _pieces(text):
         if found and found[-1].options:
             name, equals, value = piece.partition("=")
-            if equals and name.strip() in _parameters(found[-1].plugin):
+            if equals and ":" not in name and _is_option(name.strip(), value.strip(), found[-1].plugin):
                 found[-1].options[name.strip()] = _value(value)
                 found[-1] = found[-1]._replace(text=f"{found[-1].text},{piece}")
                 continue
@@ -79,6 +80,19 @@ class _Entry(NamedTuple):
     plugin: str
     options: dict[str, Any]
     text: str
+
+
+def _is_option(name: str, value: str, plugin: str) -> bool:
+    """Whether `name=value` is meant for the scheduler. Raises UnknownArgument where it can be nothing at all."""
+    parameters = _parameters(plugin)
+    if name in parameters:
+        return True
+    known = {info.name for info in available(_GROUP)} | ALIASES.keys()
+    if not known.isdisjoint(value.split(":")):
+        return False
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return True
+    raise UnknownArgument(plugin, name, parameters)
 
 
 def _begun(piece: str) -> _Entry:
@@ -145,6 +159,8 @@ def scheduler(contestant: Contestant, problem: Problem, seed: int) -> Any:
         "points_to_evaluate": [],
         "random_seed": seed,
     }
+    if "max_resource_attr" not in takes:
+        given["max_t"] = problem.benchmark.max_t
     given = {name: value for name, value in given.items() if name in takes}
     options = dict(contestant.options)
     if "points_to_evaluate" not in takes and "scheduler_options" in takes:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 from offbeat.bench import statistics as st
-from offbeat.bench.advice import advice, leader, shown
+from offbeat.bench.advice import advice, choices, leader, shown
 from offbeat.bench.comparison import CHECKPOINTS, MARGINS, Comparison, Group, Pair, Score
 
 
@@ -55,6 +55,10 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         "This follows from the runs below alone: from these benchmarks, this number of workers and these budgets. "
         f"{_margins(comparison)}"
     )
+    if any(choices(group, 1.0) for group in comparison.groups):
+        yield Text("Methods that are not told apart from the one with the lowest mean, which stands first:")
+        heads = ("benchmarks", *(f"{one:.0%} of the budget" for one in CHECKPOINTS))
+        yield Grid(heads, [[group.title, *(_choice(group, one) for one in CHECKPOINTS)] for group in comparison.groups])
     for group in comparison.groups:
         yield Heading(3, group.title)
         for sentence in advice(group):
@@ -65,7 +69,7 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         yield from _tables(group)
     yield from _gaps(comparison)
     yield Heading(2, "How it was computed")
-    yield from _method()
+    yield from _method(recorded=any(run.recorded for run in comparison.runs))
 
 
 def _setting(comparison: Comparison) -> Iterator[Block]:
@@ -80,15 +84,27 @@ def _setting(comparison: Comparison) -> Iterator[Block]:
         f"and the engine.{beside}"
     )
     yield Grid(
-        ("benchmark", "workers", "budget, simulated s", "levels", "best error", "median error", "where from"),
+        ("benchmark", "workers", "budget, simulated s", "levels", "best error", "median error"),
         [
             [
                 one.name, str(one.n_workers), _figure(one.budget), "ends only" if one.levels == "last" else "curves",
-                _figure(one.best), _figure(one.median), one.source,
+                _figure(one.best), _figure(one.median),
             ]
             for one in comparison.benchmarks.values()
         ],
     )  # fmt: skip
+    sources: dict[str, list[str]] = {}
+    for one in comparison.benchmarks.values():
+        sources.setdefault(one.source or "as given", []).append(one.name)
+    for source, names in sources.items():
+        yield Text(f"Best and median error of {', '.join(names)}: {source}.", item=True)
+
+
+def _choice(group: Group, checkpoint: float) -> str:
+    found = choices(group, checkpoint)
+    if len(found) == len(group.own) > 2:
+        return f"any of the {len(found)}"
+    return " or ".join(found) or "-"
 
 
 def _margins(comparison: Comparison) -> str:
@@ -165,7 +181,7 @@ def unsuitable(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def _method() -> Iterator[Block]:
+def _method(*, recorded: bool) -> Iterator[Block]:
     for sentence in (
         "Every run is the normal engine in simulated time. Only training takes time: the schedulers' own computing is free "
         "and its CPU seconds stand apart; pausing and resuming is free. Nobody gets a first guess (points_to_evaluate=[]). "
@@ -176,12 +192,20 @@ def _method() -> Iterator[Block]:
         f"Figures are means over benchmarks of means over seeds. Intervals: {st.RESAMPLES} resamples of whole seeds, the "
         "percentile interval widened for few seeds (Hesterberg 2015). They speak about these benchmarks, not about others.",
         "Differences are paired by benchmark and seed; p-values are two-sided, from Student's t with the resamples' standard "
-        f"error, and adjusted by Holm over all pairs of a group at a checkpoint; fewer than {st.MIN_SEEDS} common seeds are "
-        "not tested. Non-inferiority is the one-sided 95 % bound of the difference against the margin, each pair by itself: "
-        "to be as good as all others is the intersection of such tests, which needs no adjustment.",
-        "Ranks are taken for each benchmark and seed, ties averaged, and averaged.",
+        "error, and adjusted by Holm over all pairs of a group's own methods at a checkpoint, and, by themselves, over all "
+        f"pairs of an own and a recorded one; fewer than {st.MIN_SEEDS} common seeds are not tested.",
+        "Non-inferiority is the one-sided 95 % bound of the difference against the margin, each pair by itself: to be as good "
+        "as all others is the intersection of such tests, which needs no adjustment.",
+        f"Ranks are taken for each benchmark and seed, ties averaged, and averaged; among all methods, recorded ones with at "
+        f"least {st.MIN_SEEDS} seeds.",
     ):
         yield Text(sentence, item=True)
+    if recorded:
+        yield Text(
+            "Recorded runs were read from files of other tools. Their seeds have numbers in common with ours and no random "
+            "numbers: pairing with them is valid, but makes no test sharper.",
+            item=True,
+        )
 
 
 def _count(number: int, what: str) -> str:
@@ -201,4 +225,6 @@ def _short(value: float) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4g}" if value is not None and isfinite(value) else "-"
+    if value is None or not isfinite(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -15,13 +15,11 @@ from offbeat.bench.contestant import Contestant, scheduler
 from offbeat.bench.problem import Problem
 from offbeat.bench.references import completed
 from offbeat.errors import InvalidArgument, OffbeatError
-from offbeat.registry import load
+from offbeat.protocols import OUTWARD
+from offbeat.registry import available, load
 
 FORMAT: Final = 1
 """Counts up when what is kept of a cell changes."""
-
-_UNDECIDING: Final = ("bench", "cli")
-"""Folders of the engine that no decision depends on."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +50,7 @@ def plan(
         seeds: of the runs.
         references: folder in which measured references are kept.
 
-    Raises InvalidArgument: no seed, or a scheduler that can work on none of the benchmarks; its own sentence then.
+    Raises InvalidArgument: no seed, or a scheduler that can work on none of the benchmarks; with its own sentence.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise InvalidArgument(f"seeds={list(seeds)!r}: give at least one, each once.")
@@ -67,7 +65,7 @@ def plan(
                 errors.append(error)
                 unsuitable[contestant.label, name] = str(error)
         if len(errors) == len(whole):
-            raise errors[0]
+            raise InvalidArgument(f"Scheduler {contestant.label!r}: {errors[0]}") from errors[0]
     cells = [
         Cell(key=key(contestant, problem, seed), contestant=contestant, benchmark=problem.benchmark, seed=seed)
         for seed in seeds
@@ -83,16 +81,17 @@ def plan(
 def key(contestant: Contestant, problem: Problem, seed: int) -> str:
     """32 hexadecimal digits over all that decides what a run gives; the label is not in it.
 
-    The scheduler (plugin, options, code of its package), the engine's code, the benchmark's fingerprint, its budget and
-    workers, and the seed.
+    The scheduler (plugin, options, code of its package), the code of the engine and the simulation, the benchmark's
+    fingerprint, its budget and workers, and the seed.
     """
     benchmark = problem.benchmark
     plugin = load("offbeat.schedulers", contestant.plugin)
+    packages = {one.__module__.partition(".")[0] for one in (plugin, load("offbeat.backends", "simulated"))}
     whole = {
         "format": FORMAT,
         "plugin": f"{plugin.__module__}:{plugin.__qualname__}",
         "options": contestant.options,
-        "code": [code("offbeat"), code(plugin.__module__.partition(".")[0])],
+        "code": [code(package) for package in sorted({"offbeat", *packages})],
         "benchmark": problem.fingerprint,
         "budget": benchmark.budget,
         "n_workers": benchmark.n_workers,
@@ -103,14 +102,14 @@ def key(contestant: Contestant, problem: Problem, seed: int) -> str:
 
 @cache
 def code(package: str) -> str:
-    """A hash over the Python files of an imported package or module, by name; of the engine over those that decide."""
+    """A hash over the Python files of an imported package or module, by name; without those that decide nothing."""
     import sys
 
     module = sys.modules[package]
     roots = [Path(one) for one in getattr(module, "__path__", ())]
     digest = blake2b(digest_size=16)
     for name, path in sorted(_sources(roots, Path(str(module.__file__))).items()):
-        if package != "offbeat" or name.partition("/")[0] not in _UNDECIDING:
+        if not any(f"{package}/{name}".startswith(f"{folder}/") for folder in _undeciding()):
             digest.update(name.encode() + b"\0" + blake2b(path.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -119,3 +118,14 @@ def _sources(roots: Sequence[Path], file: Path) -> Mapping[str, Path]:
     if not roots:
         return {file.name: file}
     return {path.relative_to(root).as_posix(): path for root in roots for path in root.rglob("*.py")}
+
+
+def _undeciding() -> set[str]:
+    """Folders of packages that no decision depends on: this one's, the command line's, and those of plots and the like."""
+    found = {"offbeat/bench", "offbeat/cli"}
+    for group in ("offbeat.exporters", "offbeat.plots", *OUTWARD):
+        for info in available(group):
+            folder = info.target.partition(":")[0].replace(".", "/").rpartition("/")[0]
+            if "/" in folder:
+                found.add(folder)
+    return found

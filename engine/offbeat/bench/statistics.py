@@ -76,7 +76,10 @@ def mean_over_tasks(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def resampled(values: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
-    """The mean over tasks in each resample, (..., resample); a task of which no run was drawn is left out of it."""
+    """The mean over tasks in each resample, (..., resample).
+
+    A task of which no run was drawn is left out of that resample; where a task has no run at all it is NaN.
+    """
     import numpy as np
 
     there = np.isfinite(values)
@@ -84,7 +87,8 @@ def resampled(values: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
     sizes = there.astype(float) @ counts.T
     drawn = sizes > 0
     means = np.divide(sums, sizes, out=np.zeros_like(sums), where=drawn)
-    tasks = drawn.sum(-2)
+    # Without a run on a task there is no mean over the tasks, in no resample.
+    tasks = drawn.sum(-2) * np.asarray(there.any(-1).all(-1))[..., None]
     return np.asarray(np.divide(means.sum(-2), tasks, out=np.full(tasks.shape, np.nan), where=tasks > 0))
 
 

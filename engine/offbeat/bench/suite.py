@@ -21,9 +21,9 @@ KNOWN: Final[dict[str, dict[str, Any]]] = {
     "digits": {
         "best": 0.014197530864197531, "median": 0.10956790123456789, "budget": 5.098684999999999, "source": TABLE,
     },
-    "lcbench-7593": {"best": 8.560943603515625, "median": 42.37238883972168, "budget": 22804.366727638244},
-    "lcbench-168908": {"best": 9.561408996582031, "median": 28.481468200683594, "budget": 24322.185314893723},
-    "lcbench-189906": {"best": 5.029716491699219, "median": 47.12105751037598, "budget": 1608.471520900726},
+    "lcbench-7593": {"best": 8.560943603515625, "median": 42.37238883972168, "budget": 22804.366727638244, "source": LCBENCH},
+    "lcbench-168908": {"best": 9.561408996582031, "median": 28.481468200683594, "budget": 24322.185314893723, "source": LCBENCH},
+    "lcbench-189906": {"best": 5.029716491699219, "median": 47.12105751037598, "budget": 1608.471520900726, "source": LCBENCH},
     "fcnet-protein_structure": {
         "best": 0.221378855407238, "median": 0.4003790467977524, "budget": 7048.348844569146, "source": TABLE,
     },
@@ -41,7 +41,7 @@ Budgets are 50 mean full trainings for digits and LCBench, 100 for FCNet and NAS
 
 FAMILIES: Final[dict[str, dict[str, Any]]] = {
     "digits": {"metric": "val_error", "mode": "min"},
-    "lcbench": {"metric": "val_accuracy", "mode": "max", "perfect": 100.0, "source": LCBENCH},
+    "lcbench": {"metric": "val_accuracy", "mode": "max", "perfect": 100.0},
     "fcnet": {"metric": "metric_valid_loss", "mode": "min", "levels": "last", "log10": True},
     "nasbench201": {"metric": "metric_valid_error", "mode": "min", "factor": 100.0, "levels": "last"},
 }

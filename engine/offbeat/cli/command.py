@@ -10,13 +10,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from offbeat.cli import bench, demo, doctor, explain, export, import_, look, plugins, resume, run, sim, status
+from offbeat.cli import (
+    bench,
+    blackboxes,
+    demo,
+    doctor,
+    explain,
+    export,
+    fork,
+    import_,
+    look,
+    plot,
+    plugins,
+    replay,
+    resume,
+    run,
+    sim,
+    status,
+    verify,
+)
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
-_FAMILIES: Final = (demo, run, sim, bench, resume, status, look, explain, export, import_, plugins, doctor)
+_FAMILIES: Final = (
+    demo, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes, plugins, doctor,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

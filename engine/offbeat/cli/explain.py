@@ -49,15 +49,18 @@ def explain(args: argparse.Namespace) -> int:
         print(f"\n[{step['at']:.1f} s] {printable(step['text'])}")
         if step.get("rung"):
             _print_rung(step["rung"], args.trial, experiment.spec.metrics[0].name)
+    if steps:
+        print(f"\nAll that was going on then: offbeat replay {experiment.name} --at {steps[-1]['seq']}")
     return 0
 
 
 def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
-    """What happened to the trial, oldest first: {"at", "event", "text"}, and "rung" where rivals were compared."""
+    """What happened to the trial, oldest first: {"at", "seq", "event", "text"}, and "rung" where rivals were compared."""
     from offbeat.events import ProposalRequested, Suggested, TrialResult, wire_name
     from offbeat.journal import read_journal
+    from offbeat.results.rungs import scheduler_state
 
-    state = _state(experiment)
+    state = scheduler_state(experiment)
     knew: int | None = None
     level = 0
     for recorded in read_journal(experiment.folder):
@@ -71,7 +74,7 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
         text = _told(event, number, experiment, knew)
         if not text:
             continue
-        step: dict[str, Any] = {"at": event.at, "event": wire_name(event), "text": text}
+        step: dict[str, Any] = {"at": event.at, "seq": recorded.seq, "event": wire_name(event), "text": text}
         rung = _rung(state, number) if state is not None and isinstance(event, Suggested | TrialResult) else None
         if rung is not None and (rung["level"] > level or isinstance(event, Suggested)):
             step["rung"] = rung
@@ -79,78 +82,20 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
         yield step
 
 
-def _state(experiment: Experiment) -> State | None:
-    """The engine's state, to be folded again; None where the journal cannot build the scheduler."""
-    from offbeat.describe import build
-    from offbeat.errors import OffbeatError
-    from offbeat.state import State
-
-    try:
-        scheduler = build(experiment.spec.scheduler)
-    except OffbeatError:
-        return None
-    return State(experiment.spec, scheduler, None) if hasattr(scheduler, "rung_table") else None
-
-
 def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
     """The event in words, empty if it is not about the trial or says nothing new."""
     from offbeat import events as ev
+    from offbeat.replay.telling import DONE, because, sentence
 
-    if isinstance(event, ev.TrialResult) and event.trial != number:
-        for other, what, why in event.others:
-            if other == number:
-                return f"{_DONE[what]} on a report of trial {event.trial}{_because(why)}"
-        return ""
-    if getattr(event, "trial", None) != number:
-        return ""
-    match event:
-        case ev.Suggested(kind="start"):
-            copied = f", from the checkpoint of trial {event.donor}" if event.donor is not None else ""
-            known = f"; {knew} events were known then" if knew is not None else ""
-            tags = "".join(f", {name} {shown(value)}" for name, value in event.tags.items())
-            return f"suggested by {experiment.spec.scheduler.name}{copied}{tags}{_because(event.why)}{known}"
-        case ev.Suggested():
-            until = f" up to {event.until}" if event.until is not None else ""
-            return f"chosen to go on{until}{_because(event.why)}"
-        case ev.TrialResult():
-            return _result(event, experiment)
-        case ev.TrialStarted():
-            return f"attempt {event.attempt} started on worker {event.slot}"
-        case ev.TrialResumed():
-            return f"resumed as attempt {event.attempt} on worker {event.slot}"
-        case ev.TrialStopped():
-            return "ended" if event.by == "scheduler" else f"ended by the {event.by}{_because(event.why)}"
-        case ev.TrialFailed():
-            return f"failed: {event.reason}{', to be started again' if event.retry else ''}"
-        case ev.TrialLost():
-            return f"lost: {event.reason}"
-        case ev.TrialPaused():
-            return "paused"
-        case ev.TrialFinished():
-            return "ran to its end"
-        case ev.ReportRejected():
-            return f"{event.count} report{'s' if event.count > 1 else ''} not usable: {event.reason}"
-        case _:
+    if isinstance(event, ev.TrialResult):
+        if event.trial != number:
+            for other, what, why in event.others:
+                if other == number:
+                    return f"{DONE[what]} on a report of trial {event.trial}{because(why)}"
             return ""
-
-
-_DONE: Final = {"stop": "stopped", "pause": "paused"}
-
-
-def _result(event: Any, experiment: Experiment) -> str:
-    """A result that was decided on; plain ones say nothing."""
-    if event.verdict in ("late", "repeat"):
-        return ""
-    if event.verdict == "continue" and not event.why:
-        return ""
-    metric = experiment.spec.metrics[0].name
-    at = f"{experiment.spec.resource_attr} {event.resource}: " if experiment.spec.resource_attr else ""
-    verdict = {"continue": "goes on", **_DONE}[event.verdict]
-    return f"{at}{metric} {shown(event.metrics[metric])}: {verdict}{_because(event.why)}"
-
-
-def _because(why: str) -> str:
-    return f", because: {why}" if why else ""
+        if event.verdict in ("late", "repeat") or (event.verdict == "continue" and not event.why):
+            return ""
+    return sentence(event, experiment.spec, knew) if getattr(event, "trial", None) == number else ""
 
 
 def _rung(state: State, number: int) -> dict[str, Any] | None:

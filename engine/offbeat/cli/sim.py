@@ -29,8 +29,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("file", nargs="?", metavar="FILE.toml", help="an experiment.toml whose [backend] is simulated")
-    parser.add_argument("--blackbox", metavar="PLUGIN", help=f"recorded trainings (default: {DEFAULT_BLACKBOX})")
+    parser.add_argument("--blackbox", metavar="NAME", help=f"recorded trainings (default: {DEFAULT_BLACKBOX})")
     parser.add_argument("--dataset", metavar="NAME", help="which data set of the blackbox")
+    parser.add_argument("--repository", metavar="DIR", help="folder of blackbox folders (offbeat blackboxes)")
     parser.add_argument("--scheduler", metavar="PLUGIN", help="default: asha, or random-search without resource levels")
     parser.add_argument(
         "--option",
@@ -129,6 +130,7 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (experiment, "max_retries", args.max_retries),
         (backend, "blackbox", args.blackbox),
         (backend, "dataset", args.dataset),
+        (backend, "repository", args.repository),
         (backend, "faults", args.faults),
         (backend, "dollars_per_hour", args.price),
         (scheduler, "plugin", args.scheduler),
@@ -149,7 +151,7 @@ def _complete(tables: dict[str, Any], backend: dict[str, Any], scheduler: dict[s
     from offbeat.errors import InvalidArgument, nearest
     from offbeat.registry import load
 
-    blackbox = load_blackbox(backend["blackbox"], backend.get("dataset"))
+    blackbox = load_blackbox(backend["blackbox"], backend.get("dataset"), repository=backend.get("repository"))
     levels, resource = blackbox.levels, blackbox.resource_attr
     several = len(levels) > 1
     elapsed = backend.get("elapsed_time_attr") or blackbox.elapsed_attr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from math import inf
@@ -36,6 +37,7 @@ class SimulatedBackend:
     Args:
         blackbox: name of a plugin in `offbeat.blackboxes` ("digits"), or an object, which has to be passed again on resume.
         dataset: which data set of a blackbox given by name.
+        repository: folder of blackbox folders in which a name is looked for; see `offbeat.blackbox.load_blackbox`.
         elapsed_time_attr: the objective that holds the seconds of training; None: the one that the blackbox names. It is
             reported as time since the attempt's start.
         max_resource_attr: entry of the configuration that says up to which resource level an attempt runs; None: to the
@@ -67,6 +69,7 @@ class SimulatedBackend:
         blackbox: str | Blackbox,
         *,
         dataset: str | None = None,
+        repository: str | os.PathLike[str] | None = None,
         elapsed_time_attr: str | None = None,
         max_resource_attr: str | None = None,
         seed: int | None = None,
@@ -84,9 +87,10 @@ class SimulatedBackend:
     ) -> None:
         if isinstance(blackbox, str):
             self.default_name = f"{blackbox}-{dataset}" if dataset is not None else blackbox
-            blackbox = load_blackbox(blackbox, dataset)
-        elif dataset is not None:
-            raise InvalidArgument(f"dataset={dataset!r} goes with a blackbox given by name; this one is an object.")
+            blackbox = load_blackbox(blackbox, dataset, repository=repository)
+        elif dataset is not None or repository is not None:
+            given = f"dataset={dataset!r}" if dataset is not None else f"repository={str(repository)!r}"
+            raise InvalidArgument(f"{given} goes with a blackbox given by name; this one is an object.")
         else:
             self.default_name = "simulated"
         self.blackbox = blackbox

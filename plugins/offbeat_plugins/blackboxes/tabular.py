@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,9 @@ from offbeat.errors import InvalidArgument, InvalidConfig, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
 from offbeat_plugins.blackboxes.objectives import checked_objectives
+
+Elapsed: TypeAlias = Literal["cumulative", "per-level"]
+"""Seconds since the beginning of the training, or since the level before."""
 
 _ABSENT: Any = object()
 """In the place of the value of a hyperparameter that is inactive."""
@@ -33,6 +36,14 @@ class TabularBlackbox:
         nearest: a configuration that is not in the table is answered by the nearest one that is (distance in the encoded
             space, each hyperparameter from 0 to 1, and 1 between an active and an inactive one; equal distances by place
             in the table); False: it is an error.
+        rows: place of each configuration on the table's axis, where not all of them are wanted; None: 0, 1, 2 ...
+        elapsed: "per-level" seconds are summed up when a curve is read.
+        missing_seeds: a replicate that is NaN everywhere is answered as it is ("nan", which fails the trial) or by the
+            next one that is not ("next", cyclically).
+        notes: what was mended when the table was read, a sentence each.
+
+    Attributes:
+        values: (config, seed, level, objective) as given, a view; `at` says where a configuration stands in it.
 
     Raises InvalidArgument, InvalidConfig (a recorded configuration that is not in the space).
     """
@@ -50,6 +61,10 @@ class TabularBlackbox:
         tasks: Sequence[str] | None = None,
         dataset: str | None = None,
         nearest: bool = False,
+        rows: Sequence[int] | None = None,
+        elapsed: Elapsed = "cumulative",
+        missing_seeds: Literal["nan", "next"] = "nan",
+        notes: Sequence[str] = (),
     ) -> None:
         self.space = Space.of(config_space)
         self.objectives: Mapping[str, Mode | None] = checked_objectives(objectives)
@@ -62,7 +77,10 @@ class TabularBlackbox:
             table = _task(table, tasks, dataset)
         elif dataset is not None:
             raise InvalidArgument(f"dataset={dataset!r}: this table has no tasks; name them in tasks=.")
-        wanted = {0: len(configs), 2: len(self.levels), 3: len(self.objectives)}
+        self.at = range(len(configs)) if rows is None else tuple(int(row) for row in rows)
+        if len(self.at) != len(configs) or (rows is not None and not all(0 <= row < len(table) for row in self.at)):
+            raise InvalidArgument(f"rows: give the place of each of the {len(configs)} configurations in the table.")
+        wanted = {2: len(self.levels), 3: len(self.objectives)} | ({0: len(configs)} if rows is None else {})
         if table.ndim != 4 or any(table.shape[axis] != size for axis, size in wanted.items()) or table.shape[1] < 1:
             raise InvalidArgument(
                 f"values has shape {table.shape}; {len(configs)} configurations, some seeds, {len(self.levels)} levels and "
@@ -71,6 +89,11 @@ class TabularBlackbox:
         if elapsed_attr is not None and elapsed_attr not in self.objectives:
             raise InvalidArgument(f"elapsed_attr={elapsed_attr!r} is no objective. {_nearest_name(elapsed_attr, self)}")
         self.seeds = int(table.shape[1])
+        self.values: NDArray[Any] = table
+        self.elapsed: Elapsed = elapsed
+        self.notes = tuple(notes)
+        self._sums = elapsed_attr if elapsed == "per-level" else None
+        self._missing_seeds = missing_seeds
         #: (config, seed, objective, level); a view, since a table may be large.
         self._values: NDArray[Any] = np.moveaxis(table, 3, 2)
         self._configs = [self.space.validate(config) for config in configs]
@@ -117,7 +140,22 @@ class TabularBlackbox:
         row = self.row(config)
         if not 0 <= seed < self.seeds:
             raise InvalidArgument(f"seed={seed!r}: the table has seeds 0 to {self.seeds - 1}.")
-        return dict(zip(self.objectives, self._values[row, seed], strict=True))
+        found = self._values[self.at[row], seed]
+        if self._missing_seeds == "next":
+            found = self._recorded(self.at[row], seed, found)
+        curve = dict(zip(self.objectives, found, strict=True))
+        if self._sums is not None:
+            curve[self._sums] = np.nancumsum(curve[self._sums], dtype=np.float64)
+        return curve
+
+    def _recorded(self, at: int, seed: int, found: NDArray[Any]) -> NDArray[Any]:
+        """The replicate itself, or the next one that has a result."""
+        metrics = [i for i, name in enumerate(self.objectives) if name != self.elapsed_attr]
+        for step in range(self.seeds):
+            other = found if step == 0 else self._values[at, (seed + step) % self.seeds]
+            if not np.isnan(other[metrics, :1]).all() or not np.isnan(other[metrics]).all():
+                return other
+        return found
 
     def curves(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Mapping[str, NDArray[Any]]]:
         """One curve for each pair."""

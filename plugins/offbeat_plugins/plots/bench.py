@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from math import isfinite
 from typing import Any, Final
 
 from offbeat.bench import Comparison
@@ -20,7 +21,7 @@ DASHES: Final = ("-", "--", "-.", ":")
 GREY: Final = "#8c8c8c"
 
 RECORDED: Final = 6
-"""Recorded methods that are drawn: those that end best; the tables have all of them."""
+"""Recorded methods that are drawn: those that got to the end and ended best; the tables have all of them."""
 
 RESAMPLES: Final = 500
 
@@ -49,7 +50,7 @@ def _figure(comparison: Comparison, values: Callable[[Group], dict[str, Values]]
     groups = comparison.groups
     columns = min(2, len(groups))
     rows = -(-len(groups) // columns)
-    figure = figure_type(figsize=(6.5 * columns, 4.2 * rows), layout="constrained")
+    figure = figure_type(figsize=(8.5 * columns, 4.2 * rows), layout="constrained")
     looks = _looks([method for group in groups for method in group.own])
     for number, group in enumerate(groups):
         axes = figure.add_subplot(rows, columns, number + 1)
@@ -73,16 +74,15 @@ def _panel(axes: Any, group: Group, values: dict[str, Values], looks: dict[str, 
     import numpy as np
 
     share = np.arange(1, POINTS + 1) / POINTS
-    others = sorted(
-        (method for method in values if method in group.recorded), key=lambda method: float(values[method][0][-1])
-    )
-    for number, method in enumerate(others[:RECORDED]):
-        look = {"color": GREY, "linestyle": DASHES[number % len(DASHES)], "linewidth": 1 + number // len(DASHES)}
-        axes.plot(share, values[method][0], label=method, zorder=1, **look)
     for method in group.own:
         mean, low, high = values[method]
         axes.plot(share, mean, label=method, linewidth=2, zorder=3, **looks[method])
         axes.fill_between(share, low, high, color=looks[method]["color"], alpha=0.15, linewidth=0, zorder=2)
+    ends = {method: float(values[method][0][-1]) for method in values if method in group.recorded}
+    others = sorted((method for method, end in ends.items() if isfinite(end)), key=lambda method: ends[method])
+    for number, method in enumerate(others[:RECORDED]):
+        look = {"color": GREY, "linestyle": DASHES[number % len(DASHES)], "linewidth": 1 + number // len(DASHES)}
+        axes.plot(share, values[method][0], label=method, zorder=1, **look)
     axes.set_xscale("log")
     axes.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0], ["1 %", "2 %", "5 %", "10 %", "20 %", "50 %", "100 %"])
     axes.minorticks_off()
@@ -90,7 +90,7 @@ def _panel(axes: Any, group: Group, values: dict[str, Values], looks: dict[str, 
     axes.set_xlabel("share of the budget")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _regrets(group: Group) -> dict[str, Values]:

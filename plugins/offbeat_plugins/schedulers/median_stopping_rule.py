@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 from msgspec import structs
@@ -22,7 +23,7 @@ from offbeat.decisions import Decision, Proposal, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.events import Event, TrialFailed, TrialFinished, TrialResult, TrialStopped
-from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler
+from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler, SchedulerContext
 from offbeat.registry import load
 from offbeat.space import Space
 from offbeat.trial import TrialId
@@ -114,6 +115,7 @@ class MedianStoppingRule:
         self._passed_on = None if wanted is None else frozenset(wanted)
         #: What the rule wants to see, and what the other scheduler does; None: everything.
         self.observes = None if self._passed_on is None else OBSERVES | self._passed_on
+        self.prefetch = int(getattr(self.scheduler, "prefetch", 0))
         #: Level -> what trials had there, better (lower) first, and whose value it is.
         self._levels: dict[int, tuple[list[float], list[TrialId]]] = {}
         #: Trial -> sum and number of the values that it has reported.
@@ -170,6 +172,11 @@ class MedianStoppingRule:
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
         """What the other scheduler proposes."""
         return self.scheduler.propose(request, ledger)
+
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """The other scheduler's own context, if it has one."""
+        own = getattr(self.scheduler, "running", None)
+        return nullcontext() if own is None else own(context)
 
     def rung_table(self) -> list[dict[str, Any]]:
         """The levels from the lowest up, for `offbeat explain`.

@@ -1,0 +1,211 @@
+"""Folders of a data set repository on the Hugging Face hub, fetched once and checked against what the hub says of them.
+
+Files go to a partial folder first. A download that breaks off within a file is gone on with by the hub's client, several
+times; if that does not help, the files that are whole are kept for the next attempt. The folder is moved to its place when
+every file has the size and the hash that the hub states. A folder at its place is therefore whole, until somebody changes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha1, sha256
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from offbeat.errors import DamagedBlackbox, HubUnavailable, InvalidArgument, MissingExtra, OffbeatError
+from offbeat_plugins.blackboxes.repository.names import KNOWN, REPO_ID
+
+MANIFEST: Final = ".hub.json"
+"""What a fetched folder holds."""
+
+BLOCK: Final = 1 << 20
+
+
+class HubFile(msgspec.Struct, frozen=True):
+    """A file as the hub describes it: `sha256` of its content, or where it is small `git`, its name as a Git blob."""
+
+    path: str
+    size: int
+    git: str
+    sha256: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Where a folder came from; `files` are named relative to it."""
+
+    repo_id: str
+    revision: str
+    files: tuple[HubFile, ...]
+
+
+class Hub:
+    """The folders of one repository.
+
+    Args:
+        root: below which what is fetched is kept, in `.hub/OWNER--NAME/`.
+        repo_id: OWNER/NAME.
+
+    The host is `$HF_ENDPOINT`, by default huggingface.co.
+    """
+
+    def __init__(self, root: Path, repo_id: str) -> None:
+        if repo_id.count("/") != 1 or not all(repo_id.split("/")):
+            raise InvalidArgument(f"custom_repo_id={repo_id!r}: give OWNER/NAME, such as {REPO_ID!r}.")
+        self.repo_id = repo_id
+        self.folder = root / ".hub" / repo_id.replace("/", "--")
+
+    def cached(self, place: str) -> Path | None:
+        """The folder if it was fetched."""
+        found = self.folder / place
+        return found if (found / MANIFEST).is_file() else None
+
+    def names(self) -> list[str]:
+        """Places of the folders that were fetched."""
+        found = sorted(path.parent for path in self.folder.glob(f"*/{MANIFEST}"))
+        found += sorted(path.parent for path in self.folder.glob(f"*/*/{MANIFEST}") if path.parts[-3] != ".partial")
+        return [path.relative_to(self.folder).as_posix() for path in found]
+
+    def fetch(self, place: str) -> Path:
+        """Fetches a folder, in place of one that is there. Raises HubUnavailable, DamagedBlackbox."""
+        what = f"The folder {place!r} of {self.repo_id}"
+        with _asked(what):
+            revision, files = self._listed(place)
+        if not files:
+            raise HubUnavailable(what, "the hub has no such folder", "Look at its page for the names that there are.")
+        partial = self.folder / ".partial" / place
+        partial.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            with _asked(what):
+                self._fetch_file(partial, place, file, revision)
+        fetched = partial / place
+        (fetched / MANIFEST).write_bytes(msgspec.json.encode(Manifest(self.repo_id, revision, files)))
+        final = self.folder / place
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            shutil.rmtree(final)
+        fetched.replace(final)
+        shutil.rmtree(partial)
+        return final
+
+    def _listed(self, place: str) -> tuple[str, tuple[HubFile, ...]]:
+        """The newest revision and the files of a folder in it."""
+        hub = _client()
+        api = hub.HfApi(endpoint=_endpoint(), library_name="offbeat")
+        revision = str(api.dataset_info(self.repo_id).sha)
+        try:
+            entries = list(
+                api.list_repo_tree(self.repo_id, place, recursive=True, revision=revision, repo_type="dataset")
+            )
+        except hub.errors.EntryNotFoundError:
+            return revision, ()
+        files = [
+            HubFile(
+                entry.path.removeprefix(f"{place}/"),
+                entry.size,
+                entry.blob_id,
+                None if entry.lfs is None else entry.lfs.sha256,
+            )
+            for entry in entries
+            if hasattr(entry, "blob_id")
+        ]
+        return revision, tuple(files)
+
+    def _fetch_file(self, partial: Path, place: str, file: HubFile, revision: str) -> None:
+        """Fetches one file and checks it; once more from the beginning if it is not what the hub said."""
+        for again in (False, True):
+            path = _client().hf_hub_download(
+                self.repo_id,
+                f"{place}/{file.path}",
+                repo_type="dataset",
+                revision=revision,
+                local_dir=partial,
+                force_download=again,
+                endpoint=_endpoint(),
+            )
+            fault = _fault(Path(path), file, thorough=True)
+            if fault is None:
+                return
+            Path(path).unlink()
+        raise DamagedBlackbox(f"{self.repo_id}/{place}/{file.path}", f"what the hub sent {fault}", "Try again later.")
+
+
+def damage(folder: Path, *, thorough: bool = False) -> tuple[Path, str] | None:
+    """The first file of a fetched folder that is not what was fetched, and how; None if all are.
+
+    Args:
+        folder: with a manifest.
+        thorough: compare hashes too, for which every byte is read.
+    """
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (msgspec.DecodeError, OSError):
+        return folder / MANIFEST, "is no manifest of a fetched folder"
+    for file in manifest.files:
+        fault = _fault(folder / file.path, file, thorough=thorough)
+        if fault is not None:
+            return folder / file.path, fault
+    return None
+
+
+def _fault(path: Path, file: HubFile, *, thorough: bool) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    if size != file.size:
+        return f"has {size} bytes, the hub says {file.size}"
+    if thorough and _digest(path, file) != (file.sha256 or file.git):
+        return "has another hash than the hub says"
+    return None
+
+
+def _digest(path: Path, file: HubFile) -> str:
+    # Git names a blob by the SHA-1 of a header and its content; nothing here relies on that for security.
+    digest: Any = sha256() if file.sha256 else sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return str(digest.hexdigest())
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _client() -> Any:
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors
+    except ImportError:
+        raise MissingExtra("The hub", "blackbox") from None
+    return huggingface_hub
+
+
+@contextmanager
+def _asked(what: str) -> Iterator[None]:
+    """What the hub's client raises, in one sentence."""
+    try:
+        yield
+    except OffbeatError:
+        raise
+    except Exception as error:  # it raises its own classes, those of its HTTP client, and OSErrors
+        kind = type(error).__name__
+        if kind in ("RepositoryNotFoundError", "GatedRepoError"):
+            raise HubUnavailable(
+                what, "the hub has no such repository, or does not show it", "Check custom_repo_id=."
+            ) from None
+        lines = str(error).strip().splitlines() or [kind]
+        raise HubUnavailable(
+            what,
+            f"{kind}: {lines[0].rstrip('.')}",
+            "Try again with a connection, the files that are whole are kept; or put the folder into the repository yourself.",
+        ) from error
+
+
+def is_known(name: str) -> bool:
+    """Whether the hub's own repository has, or had, a blackbox of that name."""
+    return name in KNOWN

@@ -15,7 +15,7 @@ from offbeat.seeds import generator
 from offbeat_plugins.blackboxes.fitting.curve_model import VAGUE, CurveModel, Points
 from offbeat_plugins.blackboxes.fitting.scales import scale_of
 
-TOP, TERMS = 27, 3
+TOP, TERMS, POWERS = 27, 4, (0, 1, 2, 8)
 
 
 def points(trials: int = 12, seed: int = 0) -> Points:
@@ -29,18 +29,17 @@ def points(trials: int = 12, seed: int = 0) -> Points:
 
 def covariance(model: CurveModel, a: Any, b: Any, same: bool) -> float:
     """Between reports (code, level), as the docstring of the module says it."""
-    d = 2
-    lengths, signal, own = (
-        [exp(v) for v in model.theta[:d]],
-        [exp(2 * v) for v in model.theta[d : d + TERMS]],
-        [exp(2 * v) for v in model.theta[d + TERMS : d + 2 * TERMS]],
-    )
-    r = sqrt(5 * sum(((x - y) / one) ** 2 for x, y, one in zip(a[0], b[0], lengths, strict=True)))
-    matern = (1 + r + r * r / 3) * exp(-r)
+    d, k = 2, TERMS
+    early = model.theta[d : 2 * d]
+    lengths = [[exp(v) for v in (early if power == 8 else model.theta[:d])] for power in POWERS]
+    signal, own = ([exp(2 * v) for v in model.theta[i : i + k]] for i in (2 * d, 2 * d + k))
     left = [1 - log(level) / log(TOP) for level in (a[1], b[1])]
-    return sum(
-        (left[0] * left[1]) ** k * (signal[k] * matern + VAGUE + (own[k] if same else 0.0)) for k in range(TERMS)
-    )
+    total = 0.0
+    for i, power in enumerate(POWERS):
+        r = sqrt(5 * sum(((x - y) / one) ** 2 for x, y, one in zip(a[0], b[0], lengths[i], strict=True)))
+        matern = (1 + r + r * r / 3) * exp(-r)
+        total += (left[0] * left[1]) ** power * (signal[i] * matern + VAGUE + (own[i] if same else 0.0))
+    return total
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
@@ -58,7 +57,9 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 
 def test_the_posterior_is_that_of_the_formula() -> None:
     found = points(8)
-    model = CurveModel(found, TOP, TERMS).condition()
+    model = CurveModel(found, TOP, TERMS)
+    model.theta = model.theta + 0.4 * generator(3, "theta", 0).standard_normal(len(model.theta))
+    model.condition()
     noise = exp(2 * model.theta[-1])
     rows = [(found.codes[t], level) for t, level in zip(found.trial, found.levels, strict=True)]
     whole = np.array(

@@ -15,7 +15,7 @@ from offbeat_plugins.blackboxes.fitting.curve_model import CurveModel, Points
 from offbeat_plugins.blackboxes.fitting.observations import Gap, Observed, Past
 from offbeat_plugins.blackboxes.fitting.scales import Scale, scale_of
 
-TERMS: Final = 3
+TERMS: Final = 4
 """Coefficients of a curve."""
 
 PACE_TERMS: Final = 2
@@ -110,7 +110,7 @@ def _objective(trials: Sequence[Observed], codes: NDArray[Any], top: int, place:
 def _noise(trials: Sequence[Observed], scale: Scale, place: int, most: float) -> float:
     """From second differences of neighbouring reports, in which the curve itself hardly shows; at most the model's.
 
-    The model's noise holds what three coefficients cannot follow, too.
+    The model's noise holds what so few coefficients cannot follow, too.
     """
     found = []
     for trial in trials:

@@ -69,7 +69,7 @@ def _scale(values: NDArray[Any], end: float | None, sign: float) -> Scale:
     floor = 0.0
     if end is not None:
         distances = sign * (values - end)
-        floor = _FLOOR * float(distances[distances > 0].min(initial=1.0))
+        floor = max(_FLOOR * float(distances[distances > 0].min(initial=1.0)), float(np.finfo(float).tiny))
     bent = _bent(values, end, sign, floor)
     spread = float(bent.std()) or 1.0
     return Scale(end, sign, floor, float(bent.mean()), spread, float(values.min()), float(values.max()))

@@ -430,7 +430,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
 
     monkeypatch.setattr(sharing, "_cloned", lambda source, target: False)
     monkeypatch.setattr(sharing.shutil, "copyfileobj", full)
-    with pytest.raises(CannotShare, match=r"No space left on device \(.* MB free on .*make room"):
+    with pytest.raises(CannotShare, match=r"epoch.txt: No space left on device \(.* MB free on .*make room"):
         fork(trained, len(lab.events(lab.home)) - 1, "other")
     assert calls == 3
     assert [path.name for path in lab.home.iterdir() if "other" in path.name] == []

@@ -85,16 +85,19 @@ def _below(link: Path, folder: Path) -> bool:
 
 
 def _one(source: Path, target: Path) -> int:
-    before = source.stat()
-    with source.open("rb") as read, target.open("xb") as write:
-        if not _cloned(read.fileno(), write.fileno()):
-            shutil.copyfileobj(read, write, 1 << 20)
-        write.flush()
-        os.fsync(write.fileno())
-        after = os.fstat(read.fileno())
+    try:
+        before = source.stat()
+        with source.open("rb") as read, target.open("xb") as write:
+            if not _cloned(read.fileno(), write.fileno()):
+                shutil.copyfileobj(read, write, 1 << 20)
+            write.flush()
+            os.fsync(write.fileno())
+            after = os.fstat(read.fileno())
+        shutil.copystat(source, target)
+    except OSError as error:
+        raise CannotShare(str(source), _reason(error, target)) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise CannotShare(str(source), "it is being written to; stop the trial or the experiment first")
-    shutil.copystat(source, target)
     return before.st_size
 
 

@@ -73,6 +73,13 @@ class Rows:
             self._further = ((index, retry), self._drawn(index, retry))
         return self._further[1][offset]
 
+    def block(self, number: int) -> tuple[int, list[list[float]]]:
+        """The rows of `BLOCK` numbers, this one among them, and the first of these numbers."""
+        index = number // BLOCK
+        if index != self._index:
+            self._index, self._block = index, self._drawn(index, 0)
+        return index * BLOCK, self._block
+
     def _drawn(self, index: int, retry: int) -> list[list[float]]:
         if self._generator is None:
             from numpy.random import Generator, Philox

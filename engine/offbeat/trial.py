@@ -97,7 +97,7 @@ class IllegalMove(RuntimeError):
         super().__init__(f"trial {trial} is {status.value} and cannot be {move!r}")
 
 
-class TrialRecord(msgspec.Struct, eq=False):
+class TrialRecord(msgspec.Struct, eq=False, gc=False):
     """One trial as the events so far tell it. Plugins read it and never write to it.
 
     Attributes:

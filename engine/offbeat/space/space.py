@@ -50,7 +50,7 @@ class Space:
     """
 
     __slots__ = (
-        "_blank", "_checks", "_checks_by_name", "_coder", "_config_space", "_draws", "_free", "_keyers", "_names",
+        "_blank", "_checks", "_checks_by_name", "_coder", "_config_space", "_draws", "_flat", "_free", "_keyers", "_names",
         "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions", "constants",
         "constraints", "dimension", "domains", "width",
     )  # fmt: skip
@@ -101,11 +101,10 @@ class Space:
         self._values = _getter(self._names)
         # Copying a dict and updating it keeps the order of its names, and is faster than building one.
         self._blank: dict[str, Any] = dict.fromkeys(domains)
-        mutable = any(type(entry) in (dict, list) for entry in constants.values()) or any(
-            domain.value_type is list for domain in domains.values()
-        )
+        self._flat = self._free and not any(domain.value_type is list for domain in domains.values())
+        mutable = any(type(entry) in (dict, list) for entry in constants.values())
         self._template = (
-            {name: constants.get(name) for name in self._config_space} if self._free and not mutable else None
+            {name: constants.get(name) for name in self._config_space} if self._flat and not mutable else None
         )
         formats = [domain.key_format for domain in domains.values() if domain.key_format is not None]
         self._text = "|".join(formats) if self._free and len(formats) == self.width else None
@@ -140,6 +139,18 @@ class Space:
         if self._free or self._structure.settle(config):
             return config
         return self._search.after(us)
+
+    @property
+    def flat(self) -> bool:
+        """Whether every configuration is one plain value for each name: there are no conditions, constraints or lists."""
+        return self._flat
+
+    def from_rows(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+        """`from_units` of each row, hyperparameter by hyperparameter where the space is `flat`."""
+        if not self._flat or any(len(us) != self.width for us in rows):
+            return [self.from_units(us) for us in rows]
+        columns = [map(draw, us) for draw, us in zip(self._draws, zip(*rows, strict=True), strict=True)]
+        return [dict(zip(self._names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def key(self, config: Mapping[str, Any]) -> str:
         """A text that equal configurations share, floats to 12 digits; the config has to be complete and valid."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import isfinite, isinf
+from math import inf, isfinite, isinf
 from typing import Final, Literal, TypeAlias
 
 from offbeat.arguments import require_count
@@ -130,16 +130,31 @@ class Ranking:
         for values, trials in zip(self._values, self._trials, strict=True):
             yield from zip(values, trials, strict=True)
 
-    def add(self, value: float, trial: TrialId) -> None:
-        """Takes in a trial, behind those of the same value."""
-        piece = bisect_right(self._lasts, value)
+    def add(self, value: float, trial: TrialId) -> int:
+        """Takes in a trial, behind those of the same value; answers how many values are strictly lower."""
+        lasts, starts = self._lasts, self._starts
+        piece = bisect_right(lasts, value) if lasts else 0
         values = self._values[piece]
         place = bisect_right(values, value)
+        before = values[place - 1] if place else lasts[piece - 1] if piece else None
+        lower = starts[piece] + place if before != value else self.below(value)
         values.insert(place, value)
         self._trials[piece].insert(place, trial)
-        self._moved(piece, 1)
+        self._size += 1
+        for later in range(piece + 1, len(starts)):
+            starts[later] += 1
         if len(values) > 2 * PIECE:
             self._cut(piece)
+        return lower
+
+    def neighbours(self, place: int) -> tuple[float, float]:
+        """The values at a place and behind it."""
+        piece = bisect_right(self._starts, place) - 1
+        values = self._values[piece]
+        place -= self._starts[piece]
+        if place + 1 < len(values):
+            return values[place], values[place + 1]
+        return values[place], self[place + 1 + self._starts[piece]]
 
     def _moved(self, piece: int, by: int) -> None:
         self._size += by
@@ -243,6 +258,23 @@ class Rung:
         # Between two neighbours, as nearly always, it needs no search.
         place = int(self.quantile * (size - 1)) + 1
         return place if entries[place - 1] <= limit < entries[place] else entries.up_to(limit)
+
+    def judge(self, value: float, trial: TrialId) -> tuple[int, int, int]:
+        """Takes in a trial; (entries strictly better than it, `cut()`, entries)."""
+        entries = self.entries
+        better = entries.add(value, trial)
+        size = entries._size  # noqa: SLF001 - `len` would be another turn of the interpreter, for each result at a rung
+        if self.rule == "paper" or size < 2:
+            return better, self.cut(), size
+        # `cut` with `linear_quantile` in it, whose bits it has.
+        position = self.quantile * (size - 1)
+        below = int(position)
+        low, high = entries.neighbours(below)
+        share, step = position - below, high - low
+        if step == inf:
+            return better, self.cut(), size
+        limit = low + step * share if share < 0.5 else high - step * (1.0 - share)
+        return better, (below + 1 if low <= limit < high else entries.up_to(limit)), size
 
     def better_than(self, value: float) -> int:
         """How many entries are strictly better."""

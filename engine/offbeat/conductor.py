@@ -278,7 +278,7 @@ class Conductor:
         # Its place in the journal is taken before the scheduler is asked: what a failing one causes comes after it.
         place = len(self.events)
         self.events.append(event)
-        if self._shows_results:
+        if self._shows_results and resource >= state.due.get(trial, 0):
             # The scheduler gets metrics of its own: what it did to ours would go into the journal.
             shown = ev.TrialResult(at, trial, attempt, seq, resource, dict(metrics), "continue", "", (), raw)
             decisions = self.observe(shown)

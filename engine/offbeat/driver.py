@@ -106,8 +106,13 @@ class Driver:
         self.bus = Bus(self._read_back, self._observer_failed)
         self._session: BackendSession | None = None
         self._watchdog = Watchdog(options.blocked_after, self._loop_blocked)
+        simulated = self._simulated
         self._asking = Asking(
-            conductor, self._watchdog, options.proposal_deadline, lambda: self.elapsed, self._after_turn
+            conductor,
+            self._watchdog,
+            options.proposal_deadline,
+            (lambda: self.elapsed) if simulated is None else (lambda: simulated.now),
+            self._after_turn,
         )
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
         self._early_failures: list[ev.PluginFailed] = []

@@ -2,17 +2,18 @@
 
 Nearly every result is one more value of a trial that runs on or is stopped, nearly every proposal one more configuration,
 nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so each is one function
-here, with as few calls as can be. Each looks first whether it applies and has done nothing if it answers False; what it does
-else is, event for event and field for field, what `Conductor` and the folds do on their way through the general case.
+here, with as few calls as can be. Each looks first whether it applies and leaves what does not to others; what it does is,
+event for event and field for field, what `Conductor` and the folds do on their way through the general case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from offbeat.contained import Raised
 from offbeat.decisions import Continue, Decision, Pause, Start, Stop
-from offbeat.events import Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped
+from offbeat.events import ProposalRequested, Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped
 from offbeat.protocols import ProposalRequest
 from offbeat.seeds import child_seed
 from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 _RUNNING: Final = Status.RUNNING
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
+_TEXT: Final = frozenset((str,))
+
+Asked: TypeAlias = tuple[ProposalRequest, Any]
+"""A request and the scheduler's answer, maybe `Raised`, or awaitable."""
 
 
 def _alone(decisions: Sequence[Decision], trial: TrialId) -> Decision | None:
@@ -37,6 +42,19 @@ def _alone(decisions: Sequence[Decision], trial: TrialId) -> Decision | None:
             if type(why) is str and why.isascii():
                 return decision
     return None
+
+
+def _usual(proposal: Start) -> bool:
+    """Whether there is nothing to convert or to look up in an answer."""
+    until, why, tags = proposal.until, proposal.why, proposal.tags
+    return (
+        proposal.donor is None
+        and (until is None or (type(until) is int and until >= 1))
+        and type(why) is str
+        and why.isascii()
+        and type(tags) is dict
+        and (not tags or (_FLAT.issuperset(map(type, tags.values())) and _TEXT.issuperset(map(type, tags))))
+    )
 
 
 class Plain:
@@ -52,8 +70,9 @@ class Plain:
         self._resource_attr = objective.resource_attr or ""
         self._max_resource_attr = objective.max_resource_attr
         self._space, self._seed = scheduler.space, state.spec.seed
-        self._observe = scheduler.observe
+        self._observe, self._propose = scheduler.observe, scheduler.propose
         self._shows_results = TrialResult in state.observed
+        self._due = state.due
         self._shows_suggested = Suggested in state.observed
         self._shows_started = TrialStarted in state.observed
         self._shows_ends = frozenset((TrialStopped, TrialFinished)) & state.observed
@@ -97,7 +116,7 @@ class Plain:
         decisions: Sequence[Decision] = ()
         alone: Decision | None = None
         failure: BaseException | None = None
-        if self._shows_results:
+        if self._shows_results and level >= self._due.get(trial, 0):
             try:
                 # The scheduler gets metrics of its own: what it did to ours would go into the journal.
                 decisions = self._observe(TrialResult(at, trial, attempt, seq, level, metrics.copy()), self._ledger)
@@ -137,77 +156,89 @@ class Plain:
             conductor.check_limits(at)
         return True
 
-    def start(self, request: ProposalRequest, proposal: Start, at: float) -> bool:
-        """A proposal that came at once, and the start of its trial."""
-        conductor, state = self._conductor, self._state
-        until, why, tags = proposal.until, proposal.why, proposal.tags
-        if (
-            proposal.donor is not None
-            or not request.may_start
-            or conductor.draining
-            or state.queue
-            or self._shows_started
-            or not state.limits.asynchronous
-            or state.limits.approval
-            or state.points
-            or (until is not None and (type(until) is not int or until < 1))
-            or type(why) is not str
-            or not why.isascii()
-            or type(tags) is not dict
+    def fill(self, clock: Callable[[], float]) -> Asked | None:
+        """Asks for new trials and starts them while slots are free and everything is as usual.
+
+        None once it is not, or nothing is wanted: `Filling` knows what to do then. An answer that is no usual one comes back
+        with its request, which is open.
+        """
+        conductor, state, ledger = self._conductor, self._state, self._ledger
+        filling, usage, slots, trials = conductor.filling, self._usage, self._slots, self._trials
+        limits, watch = state.limits, conductor.limits
+        while (
+            len(slots) < limits.n_workers
+            and limits.asynchronous
+            and conductor.closing is None
+            and not conductor.draining
+            and state.request is None
+            and not state.waiting
+            and not state.queue
+            and not state.points
+            and not limits.approval
+            and not state.held
+            and not self._shows_started
         ):
-            return False
-        if tags:
-            for name, tag in tags.items():
-                if type(tag) not in _FLAT or type(name) is not str:
-                    return False
-            tags = tags.copy()
-        try:
-            config = self._space.validate(proposal.config)
-        except Exception as error:  # an answer can be wrong in any way
-            conductor.filling.proposal_failed(request, error, at)
-            return True
-        conductor.filling.asked = False
-        conductor.filling.errors = 0
-        trials, events, usage = self._trials, conductor.events, self._usage
-        trial = TrialId(len(trials))
-        suggested = Suggested(at, request.number, "start", trial, config, until, None, why, tags)
-        state.count += 1
-        state.request = None
-        state.waiting = False
-        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
-            usage.elapsed = at
-        record = trials[trial] = TrialRecord(trial, config, until, None, tags)
-        events.append(suggested)
-        if self._shows_suggested:
+            at = clock()
+            events = conductor.events
+            slot, number = ledger.free_slot(), state.next_number
+            requested = ProposalRequested(at, number, slot, state.count, True)
+            events.append(requested)
+            state.count += 1
+            state.next_number = number + 1
+            if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+                usage.elapsed = at
+            request = ProposalRequest(number, slot, self._seed)
             try:
-                if decisions := self._observe(suggested, self._ledger):
-                    check_decisions(suggested, decisions, self._ledger)
-            except BaseException as error:  # see `result`
-                state.queue[trial] = None
-                conductor.scheduler_failed(at, "observe(suggested)", error)
-                return True
-        slot = self._ledger.free_slot()
-        events.append(TrialStarted(at, trial, 0, slot))
-        state.count += 1
-        record.status, record.attempt, record.slot = _RUNNING, 0, slot
-        record.attempt_at = record.started_at = at
-        self._ledger.occupy(slot, trial)
-        state.filling = state.filling and len(self._slots) < state.limits.n_workers
-        usage.started += 1
-        script_config = self._space.full(config)
-        if until is not None and self._max_resource_attr is not None:
-            script_config[self._max_resource_attr] = until
-        conductor.commands.append(
-            StartTrial(
-                trial=trial, attempt=0, config=script_config, slot=slot, seed=child_seed(self._seed, "trial", trial)
-            )
-        )
-        limits = conductor.limits
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
-        return True
+                proposal = self._propose(request, ledger)
+            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+                proposal = Raised(error)
+            if type(proposal) is not Start or not _usual(proposal):
+                filling.asked = True
+                state.request = requested
+                return request, proposal
+            at = clock()
+            try:
+                config = self._space.validate(proposal.config)
+            except Exception as error:  # an answer can be wrong in any way
+                state.request = requested
+                filling.proposal_failed(request, error, at)
+                return None
+            filling.errors = 0
+            until, tags = proposal.until, proposal.tags
+            if tags:
+                tags = tags.copy()
+            trial = TrialId(len(trials))
+            suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
+            state.count += 1
+            if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+                usage.elapsed = at
+            record = trials[trial] = TrialRecord(trial, config, until, None, tags)
+            events.append(suggested)
+            if self._shows_suggested:
+                try:
+                    if decisions := self._observe(suggested, ledger):
+                        check_decisions(suggested, decisions, ledger)
+                except BaseException as error:  # see `result`
+                    state.queue[trial] = None
+                    conductor.scheduler_failed(at, "observe(suggested)", error)
+                    return None
+            events.append(TrialStarted(at, trial, 0, slot))
+            state.count += 1
+            record.status, record.attempt, record.slot = _RUNNING, 0, slot
+            record.attempt_at = record.started_at = at
+            ledger.occupy(slot, trial)
+            state.filling = state.filling and len(slots) < limits.n_workers
+            usage.started += 1
+            script_config = self._space.full(config)
+            if until is not None and self._max_resource_attr is not None:
+                script_config[self._max_resource_attr] = until
+            seed = child_seed(self._seed, "trial", trial)
+            conductor.commands.append(StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed))
+            if watch.slack > 0 and at < watch.until:
+                watch.slack -= 1
+            else:
+                conductor.check_limits(at)
+        return None
 
     def end(self, signal: Ended, at: float) -> bool:
         """The end of an attempt that was stopped by the scheduler, or of one that has finished."""

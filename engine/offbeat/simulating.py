@@ -16,7 +16,7 @@ from offbeat.asking import Asking
 from offbeat.commits import Committer
 from offbeat.conductor import Conductor
 from offbeat.protocols import SimulatedSession
-from offbeat.signals import BackendBroken, Command, Reported, Signal
+from offbeat.signals import BackendBroken, Command, Ended, Reported, Signal
 
 YIELD_AFTER: Final = 0.01
 """Seconds of work after which the loop gets its turn, however much more there is to do."""
@@ -89,7 +89,7 @@ class SimulatedTime:
         conductor, submit = self._conductor, self._submit
         slots, n_workers, commands = conductor.ledger.slots, conductor.state.limits.n_workers, conductor.commands
         next_signal, signalled, watch = session.next_signal, conductor.signal, conductor.limits
-        plain_result = conductor.plain.result
+        plain_result, plain_end = conductor.plain.result, conductor.plain.end
         for _ in range(SIGNALS):
             # As in `_take_in`, without a call for each.
             signal = next_signal(watch.until)
@@ -98,6 +98,12 @@ class SimulatedTime:
                 if at > self.now:  # noqa: PLR1730 - `max` takes twice the time
                     self.now = at
                 if not plain_result(signal, self.now):
+                    signalled(signal, self.now)
+            elif type(signal) is Ended and signal.at is not None:
+                at = signal.at
+                if at > self.now:  # noqa: PLR1730 - see above
+                    self.now = at
+                if not plain_end(signal, self.now):
                     signalled(signal, self.now)
             elif signal is None:
                 self._end_of_time(watch.until)

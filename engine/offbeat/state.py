@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from offbeat import events as ev
@@ -38,7 +38,7 @@ class State:
         waiting: the scheduler had nothing to propose, and nothing has happened since.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
         session: number of the current session, -1 before the first; count: events so far.
-        observed: types of the events that the scheduler is shown.
+        observed: types of the events that the scheduler is shown; due: level from which on it is shown a trial's results.
     """
 
     def __init__(self, spec: ev.ExperimentSpec, scheduler: Scheduler, stopper: Stopper | None) -> None:
@@ -60,6 +60,7 @@ class State:
         self.session = -1
         self.count = 0
         wanted = getattr(scheduler, "observes", None)
+        self.due: Mapping[TrialId, int] = getattr(scheduler, "due", {})
         self.observed = OBSERVED if wanted is None else OBSERVED & frozenset(wanted)
         own: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.ExperimentOpened: self._opened,
@@ -91,7 +92,7 @@ class State:
             if event.verdict not in ("late", "repeat"):
                 self.waiting = False
                 self.intake.learn(event.metrics)
-                if ev.TrialResult in self.observed:
+                if ev.TrialResult in self.observed and event.resource >= self.due.get(event.trial, 0):
                     self._observe(_undecided(event))
             self.ledger.decide(event)
             self.usage.apply(event)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from offbeat import Continue, Pause, Resume, Start, Stop, StoppingCriterion
 from offbeat import events as ev
+from offbeat.filling import Filling
 from offbeat.plain import Plain
 from offbeat.signals import Ended, Reported
 from offbeat.trial import Status, TrialId
@@ -109,15 +110,16 @@ def test_both_roads_are_one(
     limits = {"n_workers": workers, "asynchronous": not together}
     straight = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("result", "start", "end"):
+        for name in ("result", "end"):
             patch.setattr(Plain, name, lambda *_: False)
+        patch.setattr(Plain, "fill", lambda *_: None)
         general = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
     for one, other in zip(straight, general, strict=True):
         assert repr(one) == repr(other)
 
 
 def test_the_straight_road_is_taken(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = dict.fromkeys(("result", "start", "end"), 0)
+    taken = dict.fromkeys(("result", "end"), 0)
     for name in taken:
         original = getattr(Plain, name)
 
@@ -127,8 +129,16 @@ def test_the_straight_road_is_taken(lab: Any, monkeypatch: pytest.MonkeyPatch) -
             return answer
 
         monkeypatch.setattr(Plain, name, counted)
+    others: list[int] = []
+    proposed = Filling.proposed
+
+    def noted(self: Any, request: Any, answer: Any, at: float) -> None:
+        others.append(request.number)
+        proposed(self, request, answer, at)
+
+    monkeypatch.setattr(Filling, "proposed", noted)
     steps = [(0, 0), (1, 1), (6, 0), (2, 0), (3, 1), (6, 0)]
-    play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9})
-    assert taken["result"] == 4
-    assert taken["start"] >= 2
-    assert taken["end"] == 2
+    events, *_ = play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9})
+    assert taken == {"result": 4, "end": 2}
+    assert sum(isinstance(event, ev.TrialStarted) for event in events) == 4
+    assert others == [2], "its tags hold a float"

@@ -186,8 +186,8 @@ class ASHA:
             return (decision,)
         if type(event) is Suggested:
             self._suggested(event)
-        elif (trial := getattr(event, "trial", None)) is not None:
-            self._follow(trial, ledger[trial].status)
+        elif (about := getattr(event, "trial", None)) is not None:
+            self._follow(about, ledger[about].status)
         self._pass_on(event, ledger)
         return ()
 

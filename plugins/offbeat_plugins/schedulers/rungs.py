@@ -106,12 +106,15 @@ class Ranking:
 
     A sequence of the values; `items` has the trials with them. Kept in pieces, so that an insertion among a million entries
     costs little more than one among a thousand.
+
+    Attributes:
+        size: how many there are.
     """
 
-    __slots__ = ("_lasts", "_size", "_starts", "_trials", "_values")
+    __slots__ = ("_lasts", "_starts", "_trials", "_values", "size")
 
     def __init__(self) -> None:
-        self._size = 0
+        self.size = 0
         self._values: list[list[float]] = [[]]
         self._trials: list[list[TrialId]] = [[]]
         #: Highest value of each piece but the last, which takes everything above; entries before each piece.
@@ -119,7 +122,7 @@ class Ranking:
         self._starts = [0]
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __getitem__(self, place: int) -> float:
         piece = bisect_right(self._starts, place) - 1
@@ -140,7 +143,7 @@ class Ranking:
         lower = starts[piece] + place if before != value else self.below(value)
         values.insert(place, value)
         self._trials[piece].insert(place, trial)
-        self._size += 1
+        self.size += 1
         for later in range(piece + 1, len(starts)):
             starts[later] += 1
         if len(values) > 2 * PIECE:
@@ -157,7 +160,7 @@ class Ranking:
         return values[place], self[place + 1 + self._starts[piece]]
 
     def _moved(self, piece: int, by: int) -> None:
-        self._size += by
+        self.size += by
         starts = self._starts
         for later in range(piece + 1, len(starts)):
             starts[later] += by
@@ -263,7 +266,7 @@ class Rung:
         """Takes in a trial; (entries strictly better than it, `cut()`, entries)."""
         entries = self.entries
         better = entries.add(value, trial)
-        size = entries._size  # noqa: SLF001 - `len` would be another turn of the interpreter, for each result at a rung
+        size = entries.size
         if self.rule == "paper" or size < 2:
             return better, self.cut(), size
         # `cut` with `linear_quantile` in it, whose bits it has.

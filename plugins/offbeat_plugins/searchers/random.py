@@ -91,8 +91,8 @@ class RandomSearcher:
             return None
         left = [config for config in self._unseen() if config not in seen]
         # The redraws used up their rows; this one picks among all that are left with equal chances.
-        place = rows.row(request.number, REDRAWS + 1)[0]
-        return dict(left[int(place * len(left))]) if left else None
+        picked = rows.row(request.number, REDRAWS + 1)[0]
+        return dict(left[int(picked * len(left))]) if left else None
 
     def observe(self, event: Event, ledger: LedgerView | None = None) -> None:
         """Remembers what was suggested; everything else passes."""

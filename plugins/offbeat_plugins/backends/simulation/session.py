@@ -210,9 +210,10 @@ class SimulatedSession:
         run = self._alive[start.trial] = Run(start.trial, start.attempt, 0, 0)
         self._count = count = self._count + 1
         try:
-            reader, config, level = self._reader, start.config, inf
-            if self._max_resource_attr is not None:
-                level = self._level(config)
+            reader, config = self._reader, start.config
+            level: float = inf
+            if (name := self._max_resource_attr) is not None:
+                level = self._level(config, name)
             seed = start.seed % reader.blackbox.seeds if self._seed is None else self._seed
             curve = reader.read(config, seed, whole=False)
         except BaseException as error:  # whatever a blackbox raises, SystemExit too, fails the trial
@@ -232,9 +233,8 @@ class SimulatedSession:
         else:
             heappush(self._heap, (zero + self._lag, count, run, FINISH))
 
-    def _level(self, config: Mapping[str, Any]) -> int:
+    def _level(self, config: Mapping[str, Any], name: str) -> int:
         """How far an attempt is to run, by its configuration. Raises InvalidArgument."""
-        name = self._max_resource_attr
         if name not in config:
             raise InvalidArgument(f"max_resource_attr={name!r} is not in the configuration: {', '.join(config)}")
         return self._reader.check_level(config[name], name)
@@ -268,8 +268,8 @@ class SimulatedSession:
     def _plan(self, run: Run, start: StartTrial) -> None:
         """Looks the attempt's curve up."""
         reader, config = self._reader, start.config
-        if self._max_resource_attr is not None:
-            run.level = self._level(config)
+        if (name := self._max_resource_attr) is not None:
+            run.level = self._level(config, name)
         # A fault needs the time of the end.
         whole = self._faults is not None or run.base + run.seq >= HEAD
         curve = self._curves.pop(start.trial, None)

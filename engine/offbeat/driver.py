@@ -328,11 +328,12 @@ class Driver:
         conductor = self.conductor
         events, conductor.events = conductor.events, []
         commands, conductor.commands = conductor.commands, []
+        plain, conductor.only_plain = conductor.only_plain, True
         if events:
             self.bus.publish(events)
         if commands:
             self._announce(commands)
-        self._committer.add(events, commands)
+        self._committer.add(events, commands, plain=plain)
 
     def _announce(self, commands: Sequence[Command]) -> None:
         """Tells a backend that asks for it what will be submitted once it is on the disk."""

@@ -189,7 +189,7 @@ class Plain:
                 usage.elapsed = at
             request = ProposalRequest(number, slot, self._seed)
             try:
-                proposal = self._propose(request, ledger)
+                proposal: Any = self._propose(request, ledger)
             except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
                 proposal = Raised(error)
             if type(proposal) is not Start or not _usual(proposal):

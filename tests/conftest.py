@@ -162,6 +162,10 @@ class Game:
         self.conductor.open(self.now, Host())
 
     def turn(self) -> None:
+        self.fill()
+        self.take()
+
+    def fill(self) -> None:
         conductor = self.conductor
         # As the driver does.
         while (asked := conductor.plain.fill(lambda: self.now) or self.ask()) is not None:
@@ -170,7 +174,6 @@ class Game:
                 conductor.filling.proposal_failed(request, answer.error, self.now)
             else:
                 conductor.filling.proposed(request, answer, self.now)
-        self.take()
 
     def ask(self) -> Any:
         request = self.conductor.filling.next_request(self.now)

@@ -46,7 +46,7 @@ class Committer:
         over: nothing is written any more.
     """
 
-    def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], None]) -> None:
+    def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], object]) -> None:
         self._journal = journal
         self._durability = durability
         self._submit = submit

@@ -211,11 +211,8 @@ class Conductor:
     def signal(self, signal: Signal, at: float) -> None:
         """Takes in one signal of the backend."""
         if type(signal) is Reported:
-            if not (signal.plain and self.plain.result(signal, at)):
-                self._reported(signal, at)
+            self._reported(signal, at)
         elif type(signal) is Ended:
-            if self.plain.end(signal, at):
-                return
             record = self.ledger.trials.get(signal.trial)
             if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
                 if self.early:

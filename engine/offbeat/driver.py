@@ -111,7 +111,7 @@ class Driver:
             conductor,
             self._watchdog,
             options.proposal_deadline,
-            (lambda: self.elapsed) if simulated is None else (lambda: simulated.now),
+            (lambda: self.elapsed) if simulated is None else (lambda: conductor.plain.now),
             self._after_turn,
         )
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
@@ -345,13 +345,15 @@ class Driver:
         except Exception as error:  # a backend may be anybody's
             self._break("announce", error)
 
-    def _submit(self, command: Command) -> None:
+    def _submit(self, command: Command) -> bool:
+        """Carries a command to the backend; False if that is gone or broken."""
         if self._session is None or self._broken is not None:
-            return
+            return False
         try:
             self._session.submit(command)
         except Exception as error:  # a backend may be anybody's
             self._break(f"{type(command).__name__} for trial {command.trial}", error)
+        return self._broken is None
 
     def _break(self, what: str, error: Exception) -> None:
         """The backend cannot be relied upon any more."""

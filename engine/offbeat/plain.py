@@ -1,9 +1,10 @@
 """The straight road: what the conductor does where nothing is out of the ordinary, written out.
 
 Nearly every result is one more value of a trial that runs on or is stopped, nearly every proposal one more configuration,
-nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so each is one function
-here, with as few calls as can be. Each looks first whether it applies and leaves what does not to others; what it does is,
-event for event and field for field, what `Conductor` and the folds do on their way through the general case.
+nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so `take` carries a
+signal through all that follows from it, with as few calls as can be, and `fill` does so for a free slot. Both look first
+whether things are as usual and leave what is not to others; what they do is, event for event and field for field, what
+`Conductor` and the folds do on their way through the general case.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from offbeat.contained import Raised
 from offbeat.decisions import Continue, Decision, Pause, Start, Stop
-from offbeat.events import ProposalRequested, Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped
+from offbeat.events import ProposalRequested, Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped, Verdict
 from offbeat.protocols import ProposalRequest
 from offbeat.seeds import child_seed
-from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
+from offbeat.signals import BackendBroken, Command, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import Status, TrialId, TrialRecord
 from offbeat.verdicts import check_decisions
 
@@ -27,6 +28,11 @@ _RUNNING: Final = Status.RUNNING
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
 _TEXT: Final = frozenset((str,))
+
+TAKEN: Final = BackendBroken("")
+"""Every signal that was given was taken in."""
+
+_MANY: Final = range(64)
 
 Asked: TypeAlias = tuple[ProposalRequest, Any]
 """A request and the scheduler's answer, maybe `Raised`, or awaitable."""
@@ -58,9 +64,14 @@ def _usual(proposal: Start) -> bool:
 
 
 class Plain:
-    """The straight road of one conductor."""
+    """The straight road of one conductor.
+
+    Attributes:
+        now: time of the last signal that was taken in here.
+    """
 
     def __init__(self, conductor: Conductor) -> None:
+        self.now = 0.0
         state, scheduler = conductor.state, conductor.scheduler
         objective = scheduler.objective
         first, *others = objective.metrics
@@ -79,82 +90,109 @@ class Plain:
         #: Whether results are more than a value at a level to anybody but the scheduler.
         self._special = bool(others or state.usage.metrics or first.nonfinite == "worst")
 
-    def result(self, signal: Reported, at: float) -> bool:
-        """A report, as `Conductor` takes it in when it is the next one of a trial that runs."""
-        conductor, state, trial = self._conductor, self._state, signal.trial
-        record = self._trials.get(trial)
-        if (
-            record is None
-            or (seq := signal.seq) != record.next_seq
-            or record.status is not _RUNNING
-            or (attempt := signal.attempt) != record.attempt
-            or conductor.cut
-            or state.failing
-            or conductor.early
-            or self._special
-        ):
-            return False
-        metric, metrics = self._metric, signal.metrics
-        level, value = metrics.get(self._resource_attr), metrics.get(metric)
-        if (
-            type(level) is not int
-            or level <= record.resource
-            or (type(value) is not float and type(value) is not int)
-            or "st_worker_cost" in metrics
-        ):
-            return False
-        state.count += 1
-        state.waiting = False
-        record.next_seq = seq + 1
-        record.reports += 1
-        record.resource = level
-        record.last = metrics
-        best = record.best
-        if best is None or (value < best[metric] if self._minimise else value > best[metric]):
-            record.best = metrics
-        events = conductor.events
-        decisions: Sequence[Decision] = ()
-        alone: Decision | None = None
-        failure: BaseException | None = None
-        if self._shows_results and level >= self._due.get(trial, 0):
-            try:
-                # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-                decisions = self._observe(TrialResult(at, trial, attempt, seq, level, metrics.copy()), self._ledger)
-                if decisions:
-                    alone = _alone(decisions, trial)
-                    if alone is None:
-                        check_decisions(TrialResult(at, trial, attempt, seq, level, metrics), decisions, self._ledger)
-            except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
-                decisions, failure = (), error
-        if not decisions:
-            events.append(TrialResult(at, trial, attempt, seq, level, metrics))
-            if failure is not None:
-                conductor.scheduler_failed(at, "observe(trial-result)", failure)
-        elif alone is None:
-            event = TrialResult(at, trial, attempt, seq, level, metrics)
-            events.append(event)
-            conductor.decide(event, decisions, len(events) - 1)
-        else:
-            kind, why = type(alone), alone.why
-            if kind is Continue:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "continue", why))
-            elif kind is Stop:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "stop", why))
-                record.status, record.reason, record.told_at = Status.STOPPING, why, at
-                conductor.commands.append(StopTrial(trial, attempt))
+    def take(
+        self, next_signal: Callable[[float], Signal | None], submit: Callable[[Command], bool], fill: Callable[[], bool]
+    ) -> Signal | None:
+        """Takes in some signals of a session in simulated time, each with all that follows from it, and moves `now` on.
+
+        Args:
+            next_signal: see `offbeat.protocols.SimulatedSession`.
+            submit: carries a command out. False: the loop is to be left at once.
+            fill: sees to free slots, and submits what comes of it; likewise.
+
+        Answers a signal that is not as usual, with nothing done about it; None where there was none up to the next limit by
+        time; `TAKEN` otherwise.
+        """
+        conductor, state, ledger, usage = self._conductor, self._state, self._ledger, self._usage
+        watch, events, slots, n_workers = conductor.limits, conductor.events, self._slots, state.limits.n_workers
+        if conductor.cut or conductor.early or state.failing or self._special:
+            return next_signal(watch.until)
+        metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
+        shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
+        now = self.now
+        for _ in _MANY:
+            signal = next_signal(watch.until)
+            if type(signal) is not Reported or not signal.plain:
+                if type(signal) is not Ended or (at := signal.at) is None:
+                    return signal
+                if at > now:
+                    now = self.now = at
+                if not self._end(signal, now):
+                    return signal
+                if not fill():
+                    return TAKEN
+                continue
+            trial, metrics, at = signal.trial, signal.metrics, signal.at
+            record, level, value = trials.get(trial), metrics.get(resource_attr), metrics.get(metric)
+            if (
+                record is None
+                or at is None
+                or (seq := signal.seq) != record.next_seq
+                or record.status is not _RUNNING
+                or (attempt := signal.attempt) != record.attempt
+                or type(level) is not int
+                or level <= record.resource
+                or (type(value) is not float and type(value) is not int)
+                or "st_worker_cost" in metrics
+            ):
+                return signal
+            if at > now:
+                now = self.now = at
+            state.count += 1
+            state.waiting = False
+            record.next_seq = seq + 1
+            record.reports += 1
+            record.resource = level
+            record.last = metrics
+            best = record.best
+            if best is None or (value < best[metric] if minimise else value > best[metric]):
+                record.best = metrics
+            if not shows_results or level < due.get(trial, 0):
+                events.append(TrialResult(now, trial, attempt, seq, level, metrics))
             else:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "pause", why))
-                record.status, record.reason, record.told_at = Status.PAUSING, why, at
-                conductor.commands.append(PauseTrial(trial, attempt))
-        usage, limits = self._usage, conductor.limits
-        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-            usage.elapsed = at
-        usage.results += 1
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
-        return True
+                try:
+                    # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+                    decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
+                    alone = _alone(decisions, trial)
+                    if decisions and alone is None:
+                        check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
+                except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                    conductor.scheduler_failed(now, "observe(trial-result)", error)
+                    usage.elapsed = now
+                    usage.results += 1
+                    return TAKEN
+                if not decisions:
+                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                elif alone is None:
+                    event = TrialResult(now, trial, attempt, seq, level, metrics)
+                    events.append(event)
+                    conductor.decide(event, decisions, len(events) - 1)
+                elif type(alone) is Continue:
+                    events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
+                else:
+                    why, stops = alone.why, type(alone) is Stop
+                    verdict: Verdict = "stop" if stops else "pause"
+                    events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
+                    record.status, record.reason = Status.STOPPING if stops else Status.PAUSING, why
+                    record.told_at = now
+                    conductor.commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
+            usage.elapsed = now
+            usage.results += 1
+            if watch.slack > 0 and now < watch.until:
+                watch.slack -= 1
+            else:
+                conductor.check_limits(now)
+                if conductor.closing is not None:
+                    return TAKEN
+            if len(slots) < n_workers and not fill():
+                return TAKEN
+            if conductor.commands:
+                for command in conductor.commands:
+                    if not submit(command):
+                        return TAKEN
+                conductor.commands.clear()
+        return TAKEN
 
     def fill(self, clock: Callable[[], float]) -> Asked | None:
         """Asks for new trials and starts them while slots are free and everything is as usual.
@@ -185,7 +223,7 @@ class Plain:
             events.append(requested)
             state.count += 1
             state.next_number = number + 1
-            if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+            if at > usage.elapsed:  # noqa: PLR1730 - see `take`
                 usage.elapsed = at
             request = ProposalRequest(number, slot, self._seed)
             try:
@@ -210,7 +248,7 @@ class Plain:
             trial = TrialId(len(trials))
             suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
             state.count += 1
-            if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+            if at > usage.elapsed:  # noqa: PLR1730 - see `take`
                 usage.elapsed = at
             record = trials[trial] = TrialRecord(trial, config, until, None, tags)
             events.append(suggested)
@@ -218,7 +256,7 @@ class Plain:
                 try:
                     if decisions := self._observe(suggested, ledger):
                         check_decisions(suggested, decisions, ledger)
-                except BaseException as error:  # see `result`
+                except BaseException as error:  # see `take`
                     state.queue[trial] = None
                     conductor.scheduler_failed(at, "observe(suggested)", error)
                     return None
@@ -240,7 +278,7 @@ class Plain:
                 conductor.check_limits(at)
         return None
 
-    def end(self, signal: Ended, at: float) -> bool:
+    def _end(self, signal: Ended, at: float) -> bool:
         """The end of an attempt that was stopped by the scheduler, or of one that has finished."""
         conductor, state, trial = self._conductor, self._state, signal.trial
         record = self._trials.get(trial)
@@ -269,7 +307,7 @@ class Plain:
         else:
             return False
         usage.finished += 1
-        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+        if at > usage.elapsed:  # noqa: PLR1730 - see `take`
             usage.elapsed = at
         state.count += 1
         state.waiting = False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offbeat import Continue, Pause, Resume, Start, Stop, StoppingCriterion
 from offbeat import events as ev
 from offbeat.filling import Filling
-from offbeat.plain import Plain
+from offbeat.plain import TAKEN, Plain
 from offbeat.signals import Ended, Reported
 from offbeat.trial import Status, TrialId
 
@@ -59,8 +59,45 @@ def toy(lab: Any, answers: list[int], fails_at: int, observes: Any) -> Any:
     return scheduler
 
 
-def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[str, Any], stop: dict[str, Any]) -> Any:
+def straight(game: Any, signal: Any, taken: list[Any]) -> None:
+    """The game's turn with a signal, as simulated time has it."""
+    conductor, source = game.conductor, iter((signal,))
+
+    def submit(command: Any) -> bool:
+        game.commands.append(command)
+        return True
+
+    def fill() -> bool:
+        game.fill()
+        for command in conductor.commands:
+            submit(command)
+        conductor.commands.clear()
+        return conductor.closing is None
+
+    left = conductor.plain.take(lambda _until: next(source, None), submit, fill)
+    if left is signal:
+        conductor.signal(signal, game.now)
+    else:
+        assert left is TAKEN or left is None
+        taken.append(signal)
+    game.turn()
+
+
+def play(
+    lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[str, Any], stop: dict[str, Any],
+    taken: list[Any] | None = None,
+) -> Any:  # fmt: skip
+    """Plays a game; with `taken` on the straight road, which puts there what it took in."""
     game = lab.Game(scheduler, StoppingCriterion(**stop), **limits).begin()
+
+    def turn(signal: Any) -> None:
+        game.now += 1
+        if taken is None:
+            game.conductor.signal(signal, game.now)
+            game.turn()
+        else:
+            straight(game, msgspec.structs.replace(signal, at=game.now), taken)
+
     for what, which in steps:
         alive = [game.ledger[trial] for trial in game.ledger.slots.values()]
         if game.conductor.closed or not alive:
@@ -73,11 +110,11 @@ def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[st
             # Both a straggler and a repetition now and then.
             seq = record.next_seq + (which % 9 == 8) - (which % 13 == 12)
             if seq >= 0:
-                game.signal(Reported(record.id, record.attempt, seq, metrics, None, True))
+                turn(Reported(record.id, record.attempt, seq, metrics, None, True))
         else:
             how = ("finished", "ended", "failed", "lost")[what - 6]
             if how != "ended" or record.status is not Status.RUNNING:
-                game.signal(Ended(record.id, record.attempt, how))  # type: ignore[arg-type]
+                turn(Ended(record.id, record.attempt, how))  # type: ignore[arg-type]
     state = game.conductor.state
     usage = {name: getattr(state.usage, name) for name in ("elapsed", "started", "completed", "stopped", "failed", "finished",
                                                            "results", "cost")}  # fmt: skip
@@ -108,10 +145,8 @@ def test_both_roads_are_one(
     lab: Any, steps: Any, answers: list[int], fails_at: int, observes: Any, workers: int, together: bool, stop: Any
 ) -> None:
     limits = {"n_workers": workers, "asynchronous": not together}
-    straight = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
+    straight = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop, [])
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("result", "end"):
-            patch.setattr(Plain, name, lambda *_: False)
         patch.setattr(Plain, "fill", lambda *_: None)
         general = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
     for one, other in zip(straight, general, strict=True):
@@ -119,16 +154,7 @@ def test_both_roads_are_one(
 
 
 def test_the_straight_road_is_taken(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = dict.fromkeys(("result", "end"), 0)
-    for name in taken:
-        original = getattr(Plain, name)
-
-        def counted(self: Any, *arguments: Any, name: str = name, original: Any = original) -> bool:
-            answer = bool(original(self, *arguments))
-            taken[name] += answer
-            return answer
-
-        monkeypatch.setattr(Plain, name, counted)
+    taken: list[Any] = []
     others: list[int] = []
     proposed = Filling.proposed
 
@@ -138,7 +164,8 @@ def test_the_straight_road_is_taken(lab: Any, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Filling, "proposed", noted)
     steps = [(0, 0), (1, 1), (6, 0), (2, 0), (3, 1), (6, 0)]
-    events, *_ = play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9})
-    assert taken == {"result": 4, "end": 2}
+    events, *_ = play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9},
+                      taken)  # fmt: skip
+    assert [type(signal) for signal in taken] == [Reported, Reported, Ended, Reported, Reported, Ended]
     assert sum(isinstance(event, ev.TrialStarted) for event in events) == 4
     assert others == [2], "its tags hold a float"

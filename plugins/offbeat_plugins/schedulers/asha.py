@@ -228,6 +228,7 @@ class ASHA:
         # What is due now was not recorded yet; after the last rung only max_t is left.
         self.due[trial] = self._milestones[index + 1]
         rung: Rung | None = None
+        better = cut = size = 0
         if index >= 0 and levels[index] >= due:
             rung = self._systems[self._bracket[trial] if self._bracket else 0][index]
             better, cut, size = rung.judge(value, trial)

@@ -223,7 +223,7 @@ class Plain:
             events.append(requested)
             state.count += 1
             state.next_number = number + 1
-            if at > usage.elapsed:  # noqa: PLR1730 - see `take`
+            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
                 usage.elapsed = at
             request = ProposalRequest(number, slot, self._seed)
             try:
@@ -248,7 +248,7 @@ class Plain:
             trial = TrialId(len(trials))
             suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
             state.count += 1
-            if at > usage.elapsed:  # noqa: PLR1730 - see `take`
+            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
                 usage.elapsed = at
             record = trials[trial] = TrialRecord(trial, config, until, None, tags)
             events.append(suggested)
@@ -256,7 +256,7 @@ class Plain:
                 try:
                     if decisions := self._observe(suggested, ledger):
                         check_decisions(suggested, decisions, ledger)
-                except BaseException as error:  # see `take`
+                except BaseException as error:  # `max` takes twice the time
                     state.queue[trial] = None
                     conductor.scheduler_failed(at, "observe(suggested)", error)
                     return None
@@ -307,7 +307,7 @@ class Plain:
         else:
             return False
         usage.finished += 1
-        if at > usage.elapsed:  # noqa: PLR1730 - see `take`
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
             usage.elapsed = at
         state.count += 1
         state.waiting = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from offbeat.errors import InvalidArgument, InvalidConfig, InvalidSpace
 from offbeat.space.checks import shown
 from offbeat.space.coding import Coder
+from offbeat.space.columns import Sampler, column_sampler
 from offbeat.space.domain import Domain
 from offbeat.space.entries import checked_entries, entries_from_json, entry_to_json, exact, sorted_out
 from offbeat.space.expressions import Expression
@@ -50,9 +51,9 @@ class Space:
     """
 
     __slots__ = (
-        "_blank", "_checks", "_checks_by_name", "_coder", "_config_space", "_draws", "_flat", "_free", "_keyers", "_names",
-        "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions", "constants",
-        "constraints", "dimension", "domains", "width",
+        "_blank", "_checks", "_checks_by_name", "_coder", "_columns", "_config_space", "_draws", "_flat", "_free", "_keyers",
+        "_names", "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions",
+        "constants", "constraints", "dimension", "domains", "width",
     )  # fmt: skip
 
     domains: Mapping[str, Domain]
@@ -101,6 +102,7 @@ class Space:
         self._values = _getter(self._names)
         # Copying a dict and updating it keeps the order of its names, and is faster than building one.
         self._blank: dict[str, Any] = dict.fromkeys(domains)
+        self._columns: tuple[Sampler, ...] | None = None
         self._flat = self._free and not any(domain.value_type is list for domain in domains.values())
         mutable = any(type(entry) in (dict, list) for entry in constants.values())
         self._template = (
@@ -145,11 +147,13 @@ class Space:
         """Whether every configuration is one plain value for each name: there are no conditions, constraints or lists."""
         return self._flat
 
-    def from_rows(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-        """`from_units` of each row, hyperparameter by hyperparameter where the space is `flat`."""
-        if not self._flat or any(len(us) != self.width for us in rows):
-            return [self.from_units(us) for us in rows]
-        columns = [map(draw, us) for draw, us in zip(self._draws, zip(*rows, strict=True), strict=True)]
+    def from_rows(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
+        """`from_units` of each row of an array (n, width); hyperparameter by hyperparameter where the space is `flat`."""
+        if not self._flat or rows.shape[1:] != (self.width,):
+            return [self.from_units(us) for us in rows.tolist()]
+        if self._columns is None:
+            self._columns = tuple(map(column_sampler, self.domains.values()))
+        columns = map(_call, self._columns, rows.T)
         return [dict(zip(self._names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def key(self, config: Mapping[str, Any]) -> str:

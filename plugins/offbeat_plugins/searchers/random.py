@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.seeds import Rows
 from offbeat.space import Seen, Space
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REDRAWS: Final = 50
 """Draws for one suggestion before the space counts as nearly exhausted."""
@@ -25,7 +28,7 @@ class _Ahead(NamedTuple):
     keys: list[str]
 
     @staticmethod
-    def of(space: Space, first: int, rows: list[list[float]]) -> _Ahead:
+    def of(space: Space, first: int, rows: NDArray[Any]) -> _Ahead:
         configs = space.from_rows(rows)
         return _Ahead(first, configs, list(map(space.key, configs)))
 

@@ -9,7 +9,7 @@ whether things are as usual and leave what is not to others; what they do is, ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from offbeat.contained import Raised
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from offbeat.conductor import Conductor
 
 _RUNNING: Final = Status.RUNNING
+_DECISIONS: Final = frozenset((Continue, Stop, Pause))
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
 _TEXT: Final = frozenset((str,))
@@ -38,16 +39,8 @@ Asked: TypeAlias = tuple[ProposalRequest, Any]
 """A request and the scheduler's answer, maybe `Raised`, or awaitable."""
 
 
-def _alone(decisions: Sequence[Decision], trial: TrialId) -> Decision | None:
-    """The only decision, if it is a faultless one on the trial itself."""
-    if type(decisions) is tuple and len(decisions) == 1:
-        decision: Decision = decisions[0]
-        kind = type(decision)
-        if (kind is Continue or kind is Stop or kind is Pause) and decision.trial == trial:
-            why = decision.why
-            if type(why) is str and why.isascii():
-                return decision
-    return None
+def _is_ascii(why: object) -> bool:
+    return type(why) is str and why.isascii()
 
 
 def _usual(proposal: Start) -> bool:
@@ -103,96 +96,126 @@ class Plain:
         Answers a signal that is not as usual, with nothing done about it; None where there was none up to the next limit by
         time; `TAKEN` otherwise.
         """
-        conductor, state, ledger, usage = self._conductor, self._state, self._ledger, self._usage
-        watch, events, slots, n_workers = conductor.limits, conductor.events, self._slots, state.limits.n_workers
+        conductor, state, ledger = self._conductor, self._state, self._ledger
+        watch, slots, n_workers = conductor.limits, self._slots, state.limits.n_workers
+        events, commands = conductor.events, conductor.commands
         if conductor.cut or conductor.early or state.failing or self._special:
             return next_signal(watch.until)
         metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
         shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
-        now = self.now
-        for _ in _MANY:
-            signal = next_signal(watch.until)
-            if type(signal) is not Reported or not signal.plain:
-                if type(signal) is not Ended or (at := signal.at) is None:
-                    return signal
-                if at > now:
-                    now = self.now = at
-                if not self._end(signal, now):
-                    return signal
-                if not fill():
-                    return TAKEN
-                continue
-            trial, metrics, at = signal.trial, signal.metrics, signal.at
-            record, level, value = trials.get(trial), metrics.get(resource_attr), metrics.get(metric)
-            if (
-                record is None
-                or at is None
-                or (seq := signal.seq) != record.next_seq
-                or record.status is not _RUNNING
-                or (attempt := signal.attempt) != record.attempt
-                or type(level) is not int
-                or level <= record.resource
-                or (type(value) is not float and type(value) is not int)
-                or "st_worker_cost" in metrics
-            ):
-                return signal
-            if at > now:
-                now = self.now = at
-            state.count += 1
-            state.waiting = False
-            record.next_seq = seq + 1
-            record.reports += 1
-            record.resource = level
-            record.last = metrics
-            best = record.best
-            if best is None or (value < best[metric] if minimise else value > best[metric]):
-                record.best = metrics
-            if not shows_results or level < due.get(trial, 0):
-                events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-            else:
+        now, until, slack = self.now, watch.until, watch.slack
+        #: Results since the counts were last written down, which nobody looks at meanwhile.
+        taken = 0
+        try:
+            for _ in _MANY:
+                signal = next_signal(until)
+                if type(signal) is not Reported or not signal.plain:
+                    if type(signal) is not Ended or (at := signal.at) is None:
+                        return signal
+                    if at > now:  # noqa: PLR1730 - `max` takes twice the time
+                        now = at
+                    self._count(taken, now, slack - taken)
+                    taken = 0
+                    ended = self._end(signal, now)
+                    going = ended and fill()
+                    until, slack = watch.until, watch.slack
+                    if going:
+                        continue
+                    return TAKEN if ended else signal
+                trial, metrics, at = signal.trial, signal.metrics, signal.at
                 try:
-                    # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-                    decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
-                    alone = _alone(decisions, trial)
-                    if decisions and alone is None:
-                        check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
-                except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                    record, level, value = trials[trial], metrics[resource_attr], metrics[metric]
+                except KeyError:
+                    return signal
+                if (
+                    at is None
+                    or (seq := signal.seq) != record.next_seq
+                    or record.status is not _RUNNING
+                    or (attempt := signal.attempt) != record.attempt
+                    or type(level) is not int
+                    or level <= record.resource
+                    or (type(value) is not float and type(value) is not int)
+                    or "st_worker_cost" in metrics
+                ):
+                    return signal
+                if at > now:  # noqa: PLR1730 - `max` takes twice the time
+                    now = at
+                taken += 1
+                record.next_seq = seq + 1
+                record.reports += 1
+                record.resource = level
+                record.last = metrics
+                best = record.best
+                if best is None or (value < best[metric] if minimise else value > best[metric]):
+                    record.best = metrics
+                if not shows_results or level < due.get(trial, 0):
                     events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                    conductor.scheduler_failed(now, "observe(trial-result)", error)
-                    usage.elapsed = now
-                    usage.results += 1
-                    return TAKEN
-                if not decisions:
-                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                elif alone is None:
-                    event = TrialResult(now, trial, attempt, seq, level, metrics)
-                    events.append(event)
-                    conductor.decide(event, decisions, len(events) - 1)
-                elif type(alone) is Continue:
-                    events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
                 else:
-                    why, stops = alone.why, type(alone) is Stop
-                    verdict: Verdict = "stop" if stops else "pause"
-                    events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
-                    record.status, record.reason = Status.STOPPING if stops else Status.PAUSING, why
-                    record.told_at = now
-                    conductor.commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
-            usage.elapsed = now
-            usage.results += 1
-            if watch.slack > 0 and now < watch.until:
-                watch.slack -= 1
-            else:
-                conductor.check_limits(now)
-                if conductor.closing is not None:
-                    return TAKEN
-            if len(slots) < n_workers and not fill():
-                return TAKEN
-            if conductor.commands:
-                for command in conductor.commands:
-                    if not submit(command):
+                    try:
+                        # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+                        decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
+                        alone: Decision | None = None
+                        if type(decisions) is tuple and len(decisions) == 1:
+                            (only,) = decisions
+                            if type(only) in _DECISIONS and only.trial == trial and _is_ascii(only.why):
+                                alone = only
+                        if decisions and alone is None:
+                            check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
+                    except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                        self._count(taken, now, slack - taken)
+                        taken = 0
+                        conductor.scheduler_failed(now, "observe(trial-result)", error)
                         return TAKEN
-                conductor.commands.clear()
-        return TAKEN
+                    if not decisions:
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                    elif alone is None:
+                        event = TrialResult(now, trial, attempt, seq, level, metrics)
+                        events.append(event)
+                        conductor.decide(event, decisions, len(events) - 1)
+                    elif type(alone) is Continue:
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
+                    else:
+                        why, stops = alone.why, type(alone) is Stop
+                        verdict: Verdict = "stop" if stops else "pause"
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
+                        record.status, record.reason = Status.STOPPING if stops else Status.PAUSING, why
+                        record.told_at = now
+                        commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
+                if taken > slack or now >= until:
+                    # Of the steps that need no look at the criterion, this one is not yet taken off.
+                    self._count(taken, now, slack - taken + 1)
+                    taken = 0
+                    conductor.check_limits(now)
+                    until, slack = watch.until, watch.slack
+                    if conductor.closing is not None:
+                        return TAKEN
+                if len(slots) < n_workers:
+                    self._count(taken, now, slack - taken)
+                    taken = 0
+                    going = fill()
+                    until, slack = watch.until, watch.slack
+                    if not going:
+                        return TAKEN
+                if commands:
+                    for command in commands:
+                        if not submit(command):
+                            return TAKEN
+                    commands.clear()
+            return TAKEN
+        finally:
+            self._count(taken, now, slack - taken)
+
+    def _count(self, taken: int, now: float, slack: int) -> None:
+        """Writes down so many results, the time of the last one, and how many more need no look at the criterion."""
+        state, usage = self._state, self._usage
+        self.now = now
+        if taken:
+            state.count += taken
+            state.waiting = False
+            usage.results += taken
+            usage.elapsed = now
+        self._conductor.limits.slack = slack
 
     def fill(self, clock: Callable[[], float]) -> Asked | None:
         """Asks for new trials and starts them while slots are free and everything is as usual.

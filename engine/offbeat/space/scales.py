@@ -73,7 +73,7 @@ def exponentials(start: float, width: float) -> Callable[[NDArray[Any]], NDArray
 
 
 def _steps(start: float, width: float) -> tuple[float, float, tuple[float, ...]]:
-    """The exponent start + width u in steps of ln(2)/256, shifted by whole octaves for int() to round down, and what shifts back."""
+    """Start and width in steps of ln(2)/256, shifted by whole octaves for int() to round down, and what shifts back."""
     low, slope = start * (_STEPS / _LN2), width * (_STEPS / _LN2)
     octave = math.floor(min(low, low + slope) / _STEPS) - 1
     octaves = math.ceil(abs(slope) / _STEPS) + 3

@@ -150,14 +150,18 @@ class Ranking:
             self._cut(piece)
         return lower
 
-    def neighbours(self, place: int) -> tuple[float, float]:
-        """The values at a place and behind it."""
-        piece = bisect_right(self._starts, place) - 1
-        values = self._values[piece]
-        place -= self._starts[piece]
-        if place + 1 < len(values):
-            return values[place], values[place + 1]
-        return values[place], self[place + 1 + self._starts[piece]]
+    def up_to_quantile(self, q: float) -> int:
+        """How many values are not above their own q-quantile, see `linear_quantile`; there are at least two."""
+        position = q * (self.size - 1)
+        below = int(position)
+        piece = bisect_right(self._starts, below) - 1 if self._lasts else 0
+        values, place = self._values[piece], below - self._starts[piece]
+        low = values[place]
+        high = values[place + 1] if place + 1 < len(values) else self[below + 1]
+        share, step = position - below, high - low
+        limit = low + step * share if share < 0.5 else high - step * (1.0 - share)
+        # Between two neighbours, as nearly always, it needs no search.
+        return below + 1 if low <= limit < high and step < inf else self.up_to(linear_quantile(self, q))
 
     def _moved(self, piece: int, by: int) -> None:
         self.size += by
@@ -254,30 +258,16 @@ class Rung:
         if self.rule == "paper":
             # Whole numbers: n * (1/3) may fall short of the integer that it should be.
             return len(entries) * self.level // self.next_level
-        size = len(entries)
-        if size < 2:
-            return 0
-        limit = linear_quantile(entries, self.quantile)
-        # Between two neighbours, as nearly always, it needs no search.
-        place = int(self.quantile * (size - 1)) + 1
-        return place if entries[place - 1] <= limit < entries[place] else entries.up_to(limit)
+        return entries.up_to_quantile(self.quantile) if entries.size > 1 else 0
 
     def judge(self, value: float, trial: TrialId) -> tuple[int, int, int]:
         """Takes in a trial; (entries strictly better than it, `cut()`, entries)."""
         entries = self.entries
         better = entries.add(value, trial)
         size = entries.size
-        if self.rule == "paper" or size < 2:
-            return better, self.cut(), size
-        # `cut` with `linear_quantile` in it, whose bits it has.
-        position = self.quantile * (size - 1)
-        below = int(position)
-        low, high = entries.neighbours(below)
-        share, step = position - below, high - low
-        if step == inf:
-            return better, self.cut(), size
-        limit = low + step * share if share < 0.5 else high - step * (1.0 - share)
-        return better, (below + 1 if low <= limit < high else entries.up_to(limit)), size
+        if size > 1 and self.rule == "quantile":
+            return better, entries.up_to_quantile(self.quantile), size
+        return better, self.cut(), size
 
     def better_than(self, value: float) -> int:
         """How many entries are strictly better."""

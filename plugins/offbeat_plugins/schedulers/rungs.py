@@ -108,13 +108,14 @@ class Ranking:
     costs little more than one among a thousand.
 
     Attributes:
-        size: how many there are.
+        size: how many there are; changes: how often a trial was taken in or out.
     """
 
-    __slots__ = ("_lasts", "_starts", "_trials", "_values", "size")
+    __slots__ = ("_lasts", "_starts", "_trials", "_values", "changes", "size")
 
     def __init__(self) -> None:
         self.size = 0
+        self.changes = 0
         self._values: list[list[float]] = [[]]
         self._trials: list[list[TrialId]] = [[]]
         #: Highest value of each piece but the last, which takes everything above; entries before each piece.
@@ -144,6 +145,7 @@ class Ranking:
         values.insert(place, value)
         self._trials[piece].insert(place, trial)
         self.size += 1
+        self.changes += 1
         for later in range(piece + 1, len(starts)):
             starts[later] += 1
         if len(values) > 2 * PIECE:
@@ -165,6 +167,7 @@ class Ranking:
 
     def _moved(self, piece: int, by: int) -> None:
         self.size += by
+        self.changes += 1
         starts = self._starts
         for later in range(piece + 1, len(starts)):
             starts[later] += by
@@ -242,7 +245,7 @@ class Rung:
             entries go on, i.e. floor(n / reduction_factor); as long as that is none, nothing is judged.
     """
 
-    __slots__ = ("entries", "level", "next_level", "quantile", "rule", "waiting")
+    __slots__ = ("_known", "_nobody", "entries", "level", "next_level", "quantile", "rule", "waiting")
 
     def __init__(self, level: int, next_level: int, rule: Rule = "quantile") -> None:
         self.level = level
@@ -251,23 +254,27 @@ class Rung:
         self.rule = rule
         self.entries = Ranking()
         self.waiting = Ranking()
+        #: The cut at so many entries, of which none ever goes; entries and changes of who waits at which nobody met it.
+        self._known = (0, 0)
+        self._nobody = (0, 0)
 
     def cut(self) -> int:
         """How many of the entries are good enough, ties with the last of them included; 0: too few entries to judge."""
-        entries = self.entries
-        if self.rule == "paper":
-            # Whole numbers: n * (1/3) may fall short of the integer that it should be.
-            return len(entries) * self.level // self.next_level
-        return entries.up_to_quantile(self.quantile) if entries.size > 1 else 0
+        size = self.entries.size
+        known, cut = self._known
+        if known != size:
+            if self.rule == "paper":
+                # Whole numbers: n * (1/3) may fall short of the integer that it should be.
+                cut = size * self.level // self.next_level
+            else:
+                cut = self.entries.up_to_quantile(self.quantile) if size > 1 else 0
+            self._known = size, cut
+        return cut
 
     def judge(self, value: float, trial: TrialId) -> tuple[int, int, int]:
         """Takes in a trial; (entries strictly better than it, `cut()`, entries)."""
-        entries = self.entries
-        better = entries.add(value, trial)
-        size = entries.size
-        if size > 1 and self.rule == "quantile":
-            return better, entries.up_to_quantile(self.quantile), size
-        return better, self.cut(), size
+        better = self.entries.add(value, trial)
+        return better, self.cut(), self.entries.size
 
     def better_than(self, value: float) -> int:
         """How many entries are strictly better."""
@@ -278,11 +285,16 @@ class Rung:
 
         Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
         """
-        if not self.waiting:
+        waiting = self.waiting
+        state = self.entries.size, waiting.changes
+        if not waiting.size or state == self._nobody:
             return
-        cut = self.cut()
-        for value, trial in self.waiting.items():
+        cut, found = self.cut(), False
+        for value, trial in waiting.items():
             rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)
             if rank >= cut:
-                return
+                break
+            found = True
             yield value, trial
+        if not found:
+            self._nobody = state

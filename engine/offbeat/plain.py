@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from offbeat.contained import Raised
 from offbeat.decisions import Continue, Decision, Pause, Start, Stop
-from offbeat.events import ProposalRequested, Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped, Verdict
+from offbeat.events import (
+    ProposalRequested,
+    Suggested,
+    TrialFinished,
+    TrialPaused,
+    TrialResult,
+    TrialStarted,
+    TrialStopped,
+    Verdict,
+)
 from offbeat.protocols import ProposalRequest
 from offbeat.seeds import child_seed
 from offbeat.signals import BackendBroken, Command, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
@@ -24,7 +33,13 @@ from offbeat.verdicts import check_decisions
 if TYPE_CHECKING:
     from offbeat.conductor import Conductor
 
+# Asking an Enum for its member takes as long as ten look-ups of a name.
 _RUNNING: Final = Status.RUNNING
+_STOPPING: Final = Status.STOPPING
+_PAUSING: Final = Status.PAUSING
+_STOPPED: Final = Status.STOPPED
+_PAUSED: Final = Status.PAUSED
+_FINISHED: Final = Status.FINISHED
 _DECISIONS: Final = frozenset((Continue, Stop, Pause))
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
@@ -79,7 +94,7 @@ class Plain:
         self._due = state.due
         self._shows_suggested = Suggested in state.observed
         self._shows_started = TrialStarted in state.observed
-        self._shows_ends = frozenset((TrialStopped, TrialFinished)) & state.observed
+        self._shows_ends = frozenset((TrialStopped, TrialPaused, TrialFinished)) & state.observed
         #: Whether results are more than a value at a level to anybody but the scheduler.
         self._special = bool(others or state.usage.metrics or first.nonfinite == "worst")
 
@@ -179,7 +194,7 @@ class Plain:
                         why, stops = alone.why, type(alone) is Stop
                         verdict: Verdict = "stop" if stops else "pause"
                         events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
-                        record.status, record.reason = Status.STOPPING if stops else Status.PAUSING, why
+                        record.status, record.reason = _STOPPING if stops else _PAUSING, why
                         record.told_at = now
                         commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
                 if taken > slack or now >= until:
@@ -302,7 +317,7 @@ class Plain:
         return None
 
     def _end(self, signal: Ended, at: float) -> bool:
-        """The end of an attempt that was stopped by the scheduler, or of one that has finished."""
+        """The end of an attempt that was stopped or paused by the scheduler, or of one that has finished."""
         conductor, state, trial = self._conductor, self._state, signal.trial
         record = self._trials.get(trial)
         if (
@@ -316,20 +331,27 @@ class Plain:
         ):
             return False
         usage = self._usage
-        event: TrialStopped | TrialFinished
-        if record.status is Status.STOPPING and record.told_by == "scheduler":
+        event: TrialStopped | TrialPaused | TrialFinished
+        status = record.status
+        if status is _STOPPING and record.told_by == "scheduler":
             event = TrialStopped(at, trial, attempt, "scheduler", record.reason)
-            record.status = Status.STOPPED
+            record.status = _STOPPED
             self._ledger.vacate(record, at, record.reason)
             usage.stopped += 1
-        elif record.status is _RUNNING and signal.how == "finished" and record.reports:
+            usage.finished += 1
+        elif status is _PAUSING:
+            event = TrialPaused(at, trial, attempt)
+            record.status = _PAUSED
+            self._ledger.paused.add(trial)
+            self._ledger.vacate(record, at, record.reason)
+        elif status is _RUNNING and signal.how == "finished" and record.reports:
             event = TrialFinished(at, trial, attempt)
-            record.status = Status.FINISHED
+            record.status = _FINISHED
             self._ledger.vacate(record, at, "ran to its end")
             usage.completed += 1
+            usage.finished += 1
         else:
             return False
-        usage.finished += 1
         if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
             usage.elapsed = at
         state.count += 1

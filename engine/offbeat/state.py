@@ -21,6 +21,9 @@ OBSERVED: Final[frozenset[type[ev.Event]]] = frozenset((
 """What schedulers are shown (of results those that count); the rest is between engine and observers."""
 
 
+_WAITS: Final = frozenset((Status.QUEUED, Status.INTERRUPTED))
+
+
 class State:
     """Everything that the events so far say.
 
@@ -154,7 +157,7 @@ class State:
         self.held.pop(trial, None)
         self.filling = self.filling or not self.ledger.slots
         status = self.ledger[trial].status
-        if status is Status.QUEUED or status is Status.INTERRUPTED:
+        if status in _WAITS:
             self.queue[trial] = None
         else:
             self.queue.pop(trial, None)

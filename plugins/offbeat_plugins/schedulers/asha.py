@@ -36,6 +36,8 @@ from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.rungs import Rule, Rung
 
+_PAUSED: Final = Status.PAUSED
+
 STOPPING: Final = frozenset((Suggested, TrialResult))
 PROMOTION: Final = STOPPING | {TrialPaused, TrialStopped, TrialFinished, TrialFailed, TrialLost}
 """Events that the rungs are built from; who waits at them is known from the ends of trials."""
@@ -214,7 +216,7 @@ class ASHA:
         if status.ended:
             self._forget(trial)
             self.due.pop(trial, None)
-        if status.ended or status is Status.PAUSED:
+        if status.ended or status is _PAUSED:
             self._alive.discard(trial)
 
     def _forget(self, trial: TrialId) -> None:
@@ -266,7 +268,7 @@ class ASHA:
         for rung in self._from_the_top:
             for value, trial in rung.promotable():
                 # A trial whose process is still ending is taken at a later request.
-                if ledger[trial].status is Status.PAUSED:
+                if ledger[trial].status is _PAUSED:
                     why = standing(rung.level, rung.better_than(value), len(rung.entries), rung.cut())
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
@@ -287,7 +289,7 @@ class ASHA:
             return None
         for rung in self._from_the_top:
             for _, trial in rung.waiting.items():
-                if ledger[trial].status is Status.PAUSED:
+                if ledger[trial].status is _PAUSED:
                     why = f"rung {rung.level}: the best of the paused trials, since no configuration is left to try"
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None

@@ -47,10 +47,14 @@ class Asking:
 
     def fill(self) -> None:
         """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
-        plain, elapsed, watchdog = self._conductor.plain, self._elapsed, self._watchdog
+        conductor, elapsed, watchdog = self._conductor, self._elapsed, self._watchdog
+        plain, slots, state = conductor.plain, conductor.ledger.slots, conductor.state
         watchdog.where = self._where
         try:
-            while self._request is None and (asked := plain.fill(elapsed) or self._ask()) is not None:
+            while self._request is None:
+                asked = plain.fill(elapsed)
+                if asked is None and (len(slots) >= state.limits.n_workers or (asked := self._ask()) is None):
+                    return
                 request, answer = asked
                 if inspect.isawaitable(answer):
                     self._request, self._answer = request, answer

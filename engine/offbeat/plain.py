@@ -48,7 +48,7 @@ _TEXT: Final = frozenset((str,))
 TAKEN: Final = BackendBroken("")
 """Every signal that was given was taken in."""
 
-_MANY: Final = range(64)
+_MANY: Final = range(32)
 
 Asked: TypeAlias = tuple[ProposalRequest, Any]
 """A request and the scheduler's answer, maybe `Raised`, or awaitable."""

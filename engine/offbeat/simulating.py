@@ -1,7 +1,7 @@
 """Drives a session in simulated time: one signal after the other, with the loop looked after by the clock on the wall.
 
 Signals come from a call, not from a queue, and what follows from one (a decision, a free slot, the next proposal) is done
-before the next is taken. The loop gets its turn after some hundredths of a second of work, and events leave in batches:
+before the next is taken. The loop gets its turn after some thousandths of a second of work, and events leave in batches:
 neither changes what happens when in simulated time.
 """
 
@@ -19,7 +19,7 @@ from offbeat.plain import TAKEN
 from offbeat.protocols import SimulatedSession
 from offbeat.signals import BackendBroken, Command, Signal
 
-YIELD_AFTER: Final = 0.01
+YIELD_AFTER: Final = 0.005
 """Seconds of work after which the loop gets its turn, however much more there is to do."""
 
 EVENTS: Final = 128
@@ -94,7 +94,7 @@ class SimulatedTime:
         self._fill(asking)
 
     def _signals(self, session: SimulatedSession, asking: Asking) -> None:
-        """As many signals as make some hundredth of a second or a batch of events, each with what follows from it."""
+        """As many signals as make some thousandths of a second or a batch of events, each with what follows from it."""
         conductor, plain, submit = self._conductor, self._plain, self._submit
         next_signal, commands, loop_time = session.next_signal, conductor.commands, asyncio.get_running_loop().time
 

@@ -19,7 +19,7 @@ from offbeat.trial import Status, TrialId
 KINDS = (None, Continue, Stop, Pause)
 
 
-def toy(lab: Any, answers: list[int], fails_at: int, observes: Any) -> Any:
+def toy(lab: Any, answers: list[int], fails_at: int, observes: Any, due: Any = None) -> Any:
     count = 0
 
     def observe(event: Any, ledger: Any) -> Any:
@@ -56,6 +56,7 @@ def toy(lab: Any, answers: list[int], fails_at: int, observes: Any) -> Any:
     scheduler = lab.Toy(observe, propose, metric="loss")
     if observes is not None:
         scheduler.observes = observes
+    scheduler.due = due or {}
     return scheduler
 
 
@@ -134,6 +135,7 @@ def play(
     answers=st.lists(st.integers(0, 7), min_size=1, max_size=6),
     fails_at=st.sampled_from([0, 0, 0, 7, 15]),
     observes=st.sampled_from([None, {ev.Suggested}, {ev.Suggested, ev.TrialResult, ev.TrialStopped}]),
+    due=st.sampled_from([{}, {TrialId(0): 3, TrialId(2): 2}]),
     workers=st.integers(1, 4),
     together=st.booleans(),
     stop=st.sampled_from([
@@ -142,13 +144,14 @@ def play(
     ]),
 )  # fmt: skip
 def test_both_roads_are_one(
-    lab: Any, steps: Any, answers: list[int], fails_at: int, observes: Any, workers: int, together: bool, stop: Any
-) -> None:
+    lab: Any, steps: Any, answers: list[int], fails_at: int, observes: Any, due: Any, workers: int, together: bool,
+    stop: Any,
+) -> None:  # fmt: skip
     limits = {"n_workers": workers, "asynchronous": not together}
-    straight = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop, [])
+    straight = play(lab, toy(lab, answers, fails_at, observes, due), steps, limits, stop, [])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Plain, "fill", lambda *_: None)
-        general = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
+        general = play(lab, toy(lab, answers, fails_at, observes, due), steps, limits, stop)
     for one, other in zip(straight, general, strict=True):
         assert repr(one) == repr(other)
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from offbeat import Start, StoppingCriterion, Tuner
 from offbeat.config_space import loguniform, randint
+from offbeat.contained import Raised
 from offbeat.events import Event
 from offbeat.home import ExperimentFolder
 from offbeat.journal import decision_digest, read_journal
@@ -161,17 +162,27 @@ class Game:
         self.conductor.open(self.now, Host())
 
     def turn(self) -> None:
-        conductor = self.conductor
-        while (request := conductor.filling.next_request(self.now)) is not None:
-            try:
-                answer = conductor.scheduler.propose(request, self.ledger)
-            except BaseException as error:
-                conductor.filling.proposal_failed(request, error, self.now)
-                continue
-            # As the driver does.
-            if type(answer) is not Start or not conductor.plain.start(request, answer, self.now):
-                conductor.filling.proposed(request, answer, self.now)
+        self.fill()
         self.take()
+
+    def fill(self) -> None:
+        conductor = self.conductor
+        # As the driver does.
+        while (asked := conductor.plain.fill(lambda: self.now) or self.ask()) is not None:
+            request, answer = asked
+            if isinstance(answer, Raised):
+                conductor.filling.proposal_failed(request, answer.error, self.now)
+            else:
+                conductor.filling.proposed(request, answer, self.now)
+
+    def ask(self) -> Any:
+        request = self.conductor.filling.next_request(self.now)
+        if request is None:
+            return None
+        try:
+            return request, self.conductor.scheduler.propose(request, self.ledger)
+        except BaseException as error:
+            return request, Raised(error)
 
     def take(self) -> None:
         conductor = self.conductor

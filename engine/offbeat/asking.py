@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from offbeat.conductor import Conductor
 from offbeat.contained import Raised, contained, told
-from offbeat.decisions import Start
 from offbeat.errors import PluginFailed
 from offbeat.log import get_logger
+from offbeat.plain import Asked
 from offbeat.protocols import ProposalRequest, SchedulerContext
 from offbeat.watchdog import Watchdog
 
@@ -51,25 +51,36 @@ class Asking:
     def fill(self) -> None:
         """Asks for whatever free slots want, until an answer has to be awaited or nothing more is wanted."""
         conductor, elapsed, watchdog = self._conductor, self._elapsed, self._watchdog
-        # The clock is read for each: a proposal takes its time, and events never go back behind it.
-        while self._request is None and (request := conductor.filling.next_request(elapsed())) is not None:
-            watchdog.where = self._where
-            try:
-                answer = conductor.scheduler.propose(request, conductor.ledger)
-            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
-                self._answered(request, Raised(error))
-                continue
-            finally:
-                watchdog.where = ""
-            if type(answer) is Start:
-                at = elapsed()
-                if not conductor.plain.start(request, answer, at):
-                    conductor.filling.proposed(request, answer, at)
-            elif inspect.isawaitable(answer):
-                self._request, self._answer = request, answer
-                self._wanted.set()
-            else:
-                self._answered(request, answer)
+        plain, slots, state = conductor.plain, conductor.ledger.slots, conductor.state
+        watchdog.where = self._where
+        try:
+            while self._request is None:
+                asked = plain.fill(elapsed)
+                if asked is None:
+                    if len(slots) >= state.limits.n_workers and not state.limits.prefetch:
+                        return
+                    asked = self._ask()
+                if asked is None:
+                    return
+                request, answer = asked
+                if inspect.isawaitable(answer):
+                    self._request, self._answer = request, answer
+                    self._wanted.set()
+                else:
+                    self._answered(request, answer)
+        finally:
+            watchdog.where = ""
+
+    def _ask(self) -> Asked | None:
+        """The next request and its answer. The clock is read for each: a proposal takes its time."""
+        conductor = self._conductor
+        request = conductor.filling.next_request(self._elapsed())
+        if request is None:
+            return None
+        try:
+            return request, conductor.scheduler.propose(request, conductor.ledger)
+        except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+            return request, Raised(error)
 
     def _answered(self, request: ProposalRequest, answer: Any) -> None:
         self._request = None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Literal
+from itertools import groupby
+from typing import Final, Literal, cast
 
 import anyio
 
 from offbeat.events import Event
 from offbeat.journal import Journal
+from offbeat.journal.format import GROUP_BYTES, Encoded, encoded_plain
 from offbeat.signals import Command
 
 Durability = Literal["commit", "batch", "end"]
@@ -24,7 +26,11 @@ BACKLOG: Final = 50_000
 """Uncommitted events at which the engine stops taking reports in until the disk has caught up."""
 
 GROUP: Final = 5_000
-"""Events that make a group where commands do not wait: encoding them holds the interpreter for some milliseconds."""
+"""Events that make a group where commands do not wait.
+
+They are encoded turn by turn where they can be: a group of them at once would hold the interpreter for some milliseconds,
+and the events themselves would have left the processor's caches by then.
+"""
 
 
 class Committer:
@@ -40,11 +46,12 @@ class Committer:
         over: nothing is written any more.
     """
 
-    def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], None]) -> None:
+    def __init__(self, journal: Journal, durability: Durability, submit: Callable[[Command], object]) -> None:
         self._journal = journal
         self._durability = durability
         self._submit = submit
-        self._pending: list[Event] = []
+        self._pending: list[Event | Encoded] = []
+        self._waiting = 0
         self._taken = self.durable = journal.next_seq
         self._held: deque[tuple[int, Command]] = deque()
         self._dirty = asyncio.Event()
@@ -55,7 +62,7 @@ class Committer:
     @property
     def congested(self) -> bool:
         """Whether the disk lags so far behind that nothing more should be taken in."""
-        return len(self._pending) > BACKLOG
+        return self._waiting > BACKLOG
 
     @property
     def waits(self) -> bool:
@@ -67,12 +74,17 @@ class Committer:
         """Whether a command waits for the disk."""
         return bool(self._held)
 
-    def add(self, events: Sequence[Event], commands: Sequence[Command]) -> None:
-        """A turn's events and the commands that follow from them."""
+    def add(self, events: Sequence[Event], commands: Sequence[Command], *, plain: bool = False) -> None:
+        """A turn's events and the commands that follow from them; `plain`: see `offbeat.conductor.Conductor`."""
         if events:
-            self._pending.extend(events)
+            encoded = encoded_plain(events) if plain and self._durability != "commit" else None
+            if encoded is None:
+                self._pending.extend(events)
+            else:
+                self._pending.append(encoded)
             self._taken += len(events)
-            if self._durability == "commit" or (self._durability == "batch" and len(self._pending) >= GROUP):
+            self._waiting += len(events)
+            if self._durability == "commit" or (self._durability == "batch" and self._waiting >= GROUP):
                 self._dirty.set()
         if self._durability == "commit":
             self._held.extend((self._taken, command) for command in commands)
@@ -132,9 +144,10 @@ class Committer:
                         await self._dirty.wait()
                     self._dirty.clear()
                     while self._pending:
-                        events, self._pending = self._pending, []
-                        await loop.run_in_executor(writer, self._write, events, sync)
-                        self.durable += len(events)
+                        pending, self._pending = self._pending, []
+                        n, self._waiting = self._waiting, 0
+                        await loop.run_in_executor(writer, self._write, pending, sync)
+                        self.durable += n
                         self._release()
                         self._progress.set()
                         if self._durability != "commit" and not self._finishing:
@@ -147,14 +160,35 @@ class Committer:
             self._progress.set()
             writer.shutdown(wait=True)
 
-    def _write(self, events: Sequence[Event], sync: bool) -> None:
+    def _write(self, pending: Sequence[Event | Encoded], sync: bool) -> None:
         if sync:
-            self._journal.commit(events, sync=True)
+            self._journal.commit(cast(Sequence[Event], pending), sync=True)
             return
-        for first in range(0, len(events), GROUP):
-            self._journal.commit(events[first : first + GROUP], sync=False)
+        for encoded, some in groupby(pending, lambda one: type(one) is Encoded):
+            if encoded:
+                for pieces in _portions(cast(Iterable[Encoded], some)):
+                    self._journal.commit_encoded(pieces)
+            else:
+                events = cast(list[Event], list(some))
+                for first in range(0, len(events), GROUP):
+                    self._journal.commit(events[first : first + GROUP], sync=False)
 
     def _release(self) -> None:
         held, durable = self._held, self.durable
         while held and held[0][0] <= durable:
             self._submit(held.popleft()[1])
+
+
+def _portions(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
+    """Pieces that make a group together."""
+    portion: list[Encoded] = []
+    events = size = 0
+    for piece in pieces:
+        if portion and (events + piece.n > GROUP or size + len(piece.text) > GROUP_BYTES):
+            yield portion
+            portion, events, size = [], 0, 0
+        portion.append(piece)
+        events += piece.n
+        size += len(piece.text)
+    if portion:
+        yield portion

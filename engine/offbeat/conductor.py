@@ -48,7 +48,8 @@ class Conductor:
             the next session, any other end is theirs too, without a command.
 
     Attributes:
-        events, commands: what the turn produced; the driver empties both.
+        events, commands: what the turn produced; the driver empties both. only_plain: every number in the events was looked
+            at before, or stands by itself under a name.
         plain: what is done where nothing is out of the ordinary.
         cut: attempts were told to end, and what they report from now on comes too late.
         filling: fills free slots.
@@ -68,6 +69,7 @@ class Conductor:
         self.limits = LimitWatch(stopper, state.usage)
         self.events: list[ev.Event] = []
         self.commands: list[Command] = []
+        self.only_plain = True
         self.closing: tuple[SessionOutcome, str] | None = None
         self.closed = False
         self.error: OffbeatError | None = None
@@ -89,7 +91,10 @@ class Conductor:
         state.count += 1
         state.apply(event)
         self.events.append(event)
-        if type(event) in state.observed:
+        kind = type(event)
+        if kind not in ev.TIMES_ONLY and not (kind is ev.Suggested and event.config is None and not event.tags):  # type: ignore[attr-defined]
+            self.only_plain = False
+        if kind in state.observed:
             self.observe(event)
 
     def observe(self, event: ev.Event) -> Sequence[Decision]:
@@ -206,11 +211,8 @@ class Conductor:
     def signal(self, signal: Signal, at: float) -> None:
         """Takes in one signal of the backend."""
         if type(signal) is Reported:
-            if not (signal.plain and self.plain.result(signal, at)):
-                self._reported(signal, at)
+            self._reported(signal, at)
         elif type(signal) is Ended:
-            if self.plain.end(signal, at):
-                return
             record = self.ledger.trials.get(signal.trial)
             if record is not None and record.attempt == signal.attempt and record.status.occupies_slot:
                 if self.early:
@@ -278,7 +280,8 @@ class Conductor:
         # Its place in the journal is taken before the scheduler is asked: what a failing one causes comes after it.
         place = len(self.events)
         self.events.append(event)
-        if self._shows_results:
+        self.only_plain = self.only_plain and signal.plain and raw is None
+        if self._shows_results and resource >= state.due.get(trial, 0):
             # The scheduler gets metrics of its own: what it did to ours would go into the journal.
             shown = ev.TrialResult(at, trial, attempt, seq, resource, dict(metrics), "continue", "", (), raw)
             decisions = self.observe(shown)
@@ -308,6 +311,7 @@ class Conductor:
         self.ledger.count(event)
         self.state.usage.apply(event)
         self.events.append(event)
+        self.only_plain = False
         self.check_limits(at)
 
     def _refused(self, record: TrialRecord, signal: Reported, refusal: Refusal, at: float) -> None:

@@ -106,8 +106,13 @@ class Driver:
         self.bus = Bus(self._read_back, self._observer_failed)
         self._session: BackendSession | None = None
         self._watchdog = Watchdog(options.blocked_after, self._loop_blocked)
+        simulated = self._simulated
         self._asking = Asking(
-            conductor, self._watchdog, options.proposal_deadline, lambda: self.elapsed, self._after_turn
+            conductor,
+            self._watchdog,
+            options.proposal_deadline,
+            (lambda: self.elapsed) if simulated is None else (lambda: conductor.plain.now),
+            self._after_turn,
         )
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
         self._early_failures: list[ev.PluginFailed] = []
@@ -324,11 +329,12 @@ class Driver:
         conductor = self.conductor
         events, conductor.events = conductor.events, []
         commands, conductor.commands = conductor.commands, []
+        plain, conductor.only_plain = conductor.only_plain, True
         if events:
             self.bus.publish(events)
         if commands:
             self._announce(commands)
-        self._committer.add(events, commands)
+        self._committer.add(events, commands, plain=plain)
 
     def _announce(self, commands: Sequence[Command]) -> None:
         """Tells a backend that asks for it what will be submitted once it is on the disk."""
@@ -340,13 +346,15 @@ class Driver:
         except Exception as error:  # a backend may be anybody's
             self._break("announce", error)
 
-    def _submit(self, command: Command) -> None:
+    def _submit(self, command: Command) -> bool:
+        """Carries a command to the backend; False if that is gone or broken."""
         if self._session is None or self._broken is not None:
-            return
+            return False
         try:
             self._session.submit(command)
         except Exception as error:  # a backend may be anybody's
             self._break(f"{type(command).__name__} for trial {command.trial}", error)
+        return self._broken is None
 
     def _break(self, what: str, error: Exception) -> None:
         """The backend cannot be relied upon any more."""

@@ -363,6 +363,12 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
 """The closed table of wire names."""
 
 
+TIMES_ONLY: Final = frozenset(
+    (ProposalRequested, TrialStarted, TrialResumed, TrialPaused, TrialStopped, TrialFinished, TrialLost)
+)
+"""Events that hold one float, the time."""
+
+
 def wire_name(event: Event) -> str:
     """The name under which an event stands in the journal, such as `trial-result`."""
     return str(event.__struct_config__.tag)

@@ -1,48 +1,86 @@
 """The straight road: what the conductor does where nothing is out of the ordinary, written out.
 
 Nearly every result is one more value of a trial that runs on or is stopped, nearly every proposal one more configuration,
-nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so each is one function
-here, with as few calls as can be. Each looks first whether it applies and has done nothing if it answers False; what it does
-else is, event for event and field for field, what `Conductor` and the folds do on their way through the general case.
+nearly every end that of a trial which was stopped or has finished. Simulations live on these three, so `take` carries a
+signal through all that follows from it, with as few calls as can be, and `fill` does so for a free slot. Both look first
+whether things are as usual and leave what is not to others; what they do is, event for event and field for field, what
+`Conductor` and the folds do on their way through the general case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from offbeat.contained import Raised
 from offbeat.decisions import Continue, Decision, Pause, Start, Stop
-from offbeat.events import Suggested, TrialFinished, TrialResult, TrialStarted, TrialStopped
+from offbeat.events import (
+    ProposalRequested,
+    Suggested,
+    TrialFinished,
+    TrialPaused,
+    TrialResult,
+    TrialStarted,
+    TrialStopped,
+    Verdict,
+)
 from offbeat.protocols import ProposalRequest
 from offbeat.seeds import child_seed
-from offbeat.signals import Ended, PauseTrial, Reported, StartTrial, StopTrial
+from offbeat.signals import BackendBroken, Command, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import Status, TrialId, TrialRecord
 from offbeat.verdicts import check_decisions
 
 if TYPE_CHECKING:
     from offbeat.conductor import Conductor
 
+# Asking an Enum for its member takes as long as ten look-ups of a name.
 _RUNNING: Final = Status.RUNNING
+_STOPPING: Final = Status.STOPPING
+_PAUSING: Final = Status.PAUSING
+_STOPPED: Final = Status.STOPPED
+_PAUSED: Final = Status.PAUSED
+_FINISHED: Final = Status.FINISHED
+_DECISIONS: Final = frozenset((Continue, Stop, Pause))
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
+_TEXT: Final = frozenset((str,))
+
+TAKEN: Final = BackendBroken("")
+"""Every signal that was given was taken in."""
+
+_MANY: Final = range(32)
+
+Asked: TypeAlias = tuple[ProposalRequest, Any]
+"""A request and the scheduler's answer, maybe `Raised`, or awaitable."""
 
 
-def _alone(decisions: Sequence[Decision], trial: TrialId) -> Decision | None:
-    """The only decision, if it is a faultless one on the trial itself."""
-    if type(decisions) is tuple and len(decisions) == 1:
-        decision: Decision = decisions[0]
-        kind = type(decision)
-        if (kind is Continue or kind is Stop or kind is Pause) and decision.trial == trial:
-            why = decision.why
-            if type(why) is str and why.isascii():
-                return decision
-    return None
+def _is_ascii(why: object) -> bool:
+    return type(why) is str and why.isascii()
+
+
+def _usual(proposal: Start) -> bool:
+    """Whether there is nothing to convert or to look up in an answer."""
+    until, why, tags = proposal.until, proposal.why, proposal.tags
+    return (
+        proposal.donor is None
+        and proposal.fitted is None
+        and (until is None or (type(until) is int and until >= 1))
+        and type(why) is str
+        and why.isascii()
+        and type(tags) is dict
+        and (not tags or (_FLAT.issuperset(map(type, tags.values())) and _TEXT.issuperset(map(type, tags))))
+    )
 
 
 class Plain:
-    """The straight road of one conductor."""
+    """The straight road of one conductor.
+
+    Attributes:
+        now: time of the last signal that was taken in here.
+    """
 
     def __init__(self, conductor: Conductor) -> None:
+        self.now = 0.0
         state, scheduler = conductor.state, conductor.scheduler
         objective = scheduler.objective
         first, *others = objective.metrics
@@ -52,167 +90,235 @@ class Plain:
         self._resource_attr = objective.resource_attr or ""
         self._max_resource_attr = objective.max_resource_attr
         self._space, self._seed = scheduler.space, state.spec.seed
-        self._observe = scheduler.observe
+        self._observe, self._propose = scheduler.observe, scheduler.propose
         self._shows_results = TrialResult in state.observed
+        self._due = state.due
         self._shows_suggested = Suggested in state.observed
         self._shows_started = TrialStarted in state.observed
-        self._shows_ends = frozenset((TrialStopped, TrialFinished)) & state.observed
+        self._shows_ends = frozenset((TrialStopped, TrialPaused, TrialFinished)) & state.observed
         #: Whether results are more than a value at a level to anybody but the scheduler.
         self._special = bool(others or state.usage.metrics or first.nonfinite == "worst")
 
-    def result(self, signal: Reported, at: float) -> bool:
-        """A report, as `Conductor` takes it in when it is the next one of a trial that runs."""
-        conductor, state, trial = self._conductor, self._state, signal.trial
-        record = self._trials.get(trial)
-        if (
-            record is None
-            or (seq := signal.seq) != record.next_seq
-            or record.status is not _RUNNING
-            or (attempt := signal.attempt) != record.attempt
-            or conductor.cut
-            or state.failing
-            or conductor.early
-            or self._special
-        ):
-            return False
-        metric, metrics = self._metric, signal.metrics
-        level, value = metrics.get(self._resource_attr), metrics.get(metric)
-        if (
-            type(level) is not int
-            or level <= record.resource
-            or (type(value) is not float and type(value) is not int)
-            or "st_worker_cost" in metrics
-        ):
-            return False
-        state.count += 1
-        state.waiting = False
-        record.next_seq = seq + 1
-        record.reports += 1
-        record.resource = level
-        record.last = metrics
-        best = record.best
-        if best is None or (value < best[metric] if self._minimise else value > best[metric]):
-            record.best = metrics
-        events = conductor.events
-        decisions: Sequence[Decision] = ()
-        alone: Decision | None = None
-        failure: BaseException | None = None
-        if self._shows_results:
-            try:
-                # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-                decisions = self._observe(TrialResult(at, trial, attempt, seq, level, metrics.copy()), self._ledger)
-                if decisions:
-                    alone = _alone(decisions, trial)
-                    if alone is None:
-                        check_decisions(TrialResult(at, trial, attempt, seq, level, metrics), decisions, self._ledger)
-            except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
-                decisions, failure = (), error
-        if not decisions:
-            events.append(TrialResult(at, trial, attempt, seq, level, metrics))
-            if failure is not None:
-                conductor.scheduler_failed(at, "observe(trial-result)", failure)
-        elif alone is None:
-            event = TrialResult(at, trial, attempt, seq, level, metrics)
-            events.append(event)
-            conductor.decide(event, decisions, len(events) - 1)
-        else:
-            kind, why = type(alone), alone.why
-            if kind is Continue:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "continue", why))
-            elif kind is Stop:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "stop", why))
-                record.status, record.reason, record.told_at = Status.STOPPING, why, at
-                conductor.commands.append(StopTrial(trial, attempt))
-            else:
-                events.append(TrialResult(at, trial, attempt, seq, level, metrics, "pause", why))
-                record.status, record.reason, record.told_at = Status.PAUSING, why, at
-                conductor.commands.append(PauseTrial(trial, attempt))
-        usage, limits = self._usage, conductor.limits
-        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-            usage.elapsed = at
-        usage.results += 1
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
-        return True
+    def take(
+        self, next_signal: Callable[[float], Signal | None], submit: Callable[[Command], bool], fill: Callable[[], bool]
+    ) -> Signal | None:
+        """Takes in some signals of a session in simulated time, each with all that follows from it, and moves `now` on.
 
-    def start(self, request: ProposalRequest, proposal: Start, at: float) -> bool:
-        """A proposal that came at once, and the start of its trial."""
-        conductor, state = self._conductor, self._state
-        until, why, tags = proposal.until, proposal.why, proposal.tags
-        if (
-            proposal.donor is not None
-            or proposal.fitted is not None
-            or request.slot < 0
-            or not request.may_start
-            or conductor.draining
-            or state.queue
-            or self._shows_started
-            or not state.limits.asynchronous
-            or state.limits.approval
-            or state.points
-            or (until is not None and (type(until) is not int or until < 1))
-            or type(why) is not str
-            or not why.isascii()
-            or type(tags) is not dict
-        ):
-            return False
-        if tags:
-            for name, tag in tags.items():
-                if type(tag) not in _FLAT or type(name) is not str:
-                    return False
-            tags = tags.copy()
+        Args:
+            next_signal: see `offbeat.protocols.SimulatedSession`.
+            submit: carries a command out. False: the loop is to be left at once.
+            fill: sees to free slots, and submits what comes of it; likewise.
+
+        Answers a signal that is not as usual, with nothing done about it; None where there was none up to the next limit by
+        time; `TAKEN` otherwise.
+        """
+        conductor, state, ledger = self._conductor, self._state, self._ledger
+        watch, slots, n_workers = conductor.limits, self._slots, state.limits.n_workers
+        events, commands = conductor.events, conductor.commands
+        if conductor.cut or conductor.early or state.failing or self._special:
+            return next_signal(watch.until)
+        metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
+        shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
+        now, until, slack = self.now, watch.until, watch.slack
+        #: Results since the counts were last written down, which nobody looks at meanwhile.
+        taken = 0
         try:
-            config = self._space.validate(proposal.config)
-        except Exception as error:  # an answer can be wrong in any way
-            conductor.filling.proposal_failed(request, error, at)
-            return True
-        conductor.filling.asked = False
-        conductor.filling.errors = 0
-        trials, events, usage = self._trials, conductor.events, self._usage
-        trial = TrialId(len(trials))
-        suggested = Suggested(at, request.number, "start", trial, config, until, None, why, tags)
-        state.count += 1
-        state.request = None
-        state.waiting = False
-        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
-            usage.elapsed = at
-        record = trials[trial] = TrialRecord(trial, config, until, None, tags)
-        events.append(suggested)
-        if self._shows_suggested:
-            try:
-                if decisions := self._observe(suggested, self._ledger):
-                    check_decisions(suggested, decisions, self._ledger)
-            except BaseException as error:  # see `result`
-                state.queue[trial] = None
-                conductor.scheduler_failed(at, "observe(suggested)", error)
-                return True
-        slot = self._ledger.free_slot()
-        events.append(TrialStarted(at, trial, 0, slot))
-        state.count += 1
-        record.status, record.attempt, record.slot = _RUNNING, 0, slot
-        record.attempt_at = record.started_at = at
-        self._ledger.occupy(slot, trial)
-        state.filling = state.filling and len(self._slots) < state.limits.n_workers
-        usage.started += 1
-        script_config = self._space.full(config)
-        if until is not None and self._max_resource_attr is not None:
-            script_config[self._max_resource_attr] = until
-        conductor.commands.append(
-            StartTrial(
-                trial=trial, attempt=0, config=script_config, slot=slot, seed=child_seed(self._seed, "trial", trial)
-            )
-        )
-        limits = conductor.limits
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
-        return True
+            for _ in _MANY:
+                signal = next_signal(until)
+                if type(signal) is not Reported or not signal.plain:
+                    if type(signal) is not Ended or (at := signal.at) is None:
+                        return signal
+                    if at > now:  # noqa: PLR1730 - `max` takes twice the time
+                        now = at
+                    self._count(taken, now, slack - taken)
+                    taken = 0
+                    ended = self._end(signal, now)
+                    going = ended and fill()
+                    until, slack = watch.until, watch.slack
+                    if going:
+                        continue
+                    return TAKEN if ended else signal
+                trial, metrics, at = signal.trial, signal.metrics, signal.at
+                try:
+                    record, level, value = trials[trial], metrics[resource_attr], metrics[metric]
+                except KeyError:
+                    return signal
+                if (
+                    at is None
+                    or (seq := signal.seq) != record.next_seq
+                    or record.status is not _RUNNING
+                    or (attempt := signal.attempt) != record.attempt
+                    or type(level) is not int
+                    or level <= record.resource
+                    or (type(value) is not float and type(value) is not int)
+                    or "st_worker_cost" in metrics
+                ):
+                    return signal
+                if at > now:  # noqa: PLR1730 - `max` takes twice the time
+                    now = at
+                taken += 1
+                record.next_seq = seq + 1
+                record.reports += 1
+                record.resource = level
+                record.last = metrics
+                best = record.best
+                if best is None or (value < best[metric] if minimise else value > best[metric]):
+                    record.best = metrics
+                if not shows_results or level < due.get(trial, 0):
+                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                else:
+                    try:
+                        # The scheduler gets metrics of its own: what it did to ours would go into the journal.
+                        decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
+                        alone: Decision | None = None
+                        if type(decisions) is tuple and len(decisions) == 1:
+                            (only,) = decisions
+                            if type(only) in _DECISIONS and only.trial == trial and _is_ascii(only.why):
+                                alone = only
+                        if decisions and alone is None:
+                            check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
+                    except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                        self._count(taken, now, slack - taken)
+                        taken = 0
+                        conductor.scheduler_failed(now, "observe(trial-result)", error)
+                        return TAKEN
+                    if not decisions:
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
+                    elif alone is None:
+                        event = TrialResult(now, trial, attempt, seq, level, metrics)
+                        events.append(event)
+                        conductor.decide(event, decisions, len(events) - 1)
+                    elif type(alone) is Continue:
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
+                    else:
+                        why, stops = alone.why, type(alone) is Stop
+                        verdict: Verdict = "stop" if stops else "pause"
+                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
+                        record.status, record.reason = _STOPPING if stops else _PAUSING, why
+                        record.told_at = now
+                        commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
+                if taken > slack or now >= until:
+                    # Of the steps that need no look at the criterion, this one is not yet taken off.
+                    self._count(taken, now, slack - taken + 1)
+                    taken = 0
+                    conductor.check_limits(now)
+                    until, slack = watch.until, watch.slack
+                    if conductor.closing is not None:
+                        return TAKEN
+                if len(slots) < n_workers:
+                    self._count(taken, now, slack - taken)
+                    taken = 0
+                    going = fill()
+                    until, slack = watch.until, watch.slack
+                    if not going:
+                        return TAKEN
+                if commands:
+                    for command in commands:
+                        if not submit(command):
+                            return TAKEN
+                    commands.clear()
+            return TAKEN
+        finally:
+            self._count(taken, now, slack - taken)
 
-    def end(self, signal: Ended, at: float) -> bool:
-        """The end of an attempt that was stopped by the scheduler, or of one that has finished."""
+    def _count(self, taken: int, now: float, slack: int) -> None:
+        """Writes down so many results, the time of the last one, and how many more need no look at the criterion."""
+        state, usage = self._state, self._usage
+        self.now = now
+        if taken:
+            state.count += taken
+            state.waiting = False
+            usage.results += taken
+            usage.elapsed = now
+        self._conductor.limits.slack = slack
+
+    def fill(self, clock: Callable[[], float]) -> Asked | None:
+        """Asks for new trials and starts them while slots are free and everything is as usual.
+
+        None once it is not, or nothing is wanted: `Filling` knows what to do then. An answer that is no usual one comes back
+        with its request, which is open.
+        """
+        conductor, state, ledger = self._conductor, self._state, self._ledger
+        filling, usage, slots, trials = conductor.filling, self._usage, self._slots, self._trials
+        limits, watch = state.limits, conductor.limits
+        while (
+            len(slots) < limits.n_workers
+            and limits.asynchronous
+            and conductor.closing is None
+            and not conductor.draining
+            and state.request is None
+            and not state.waiting
+            and not state.queue
+            and not state.points
+            and not limits.approval
+            and not state.held
+            and not self._shows_started
+        ):
+            at = clock()
+            events = conductor.events
+            slot, number = ledger.free_slot(), state.next_number
+            requested = ProposalRequested(at, number, slot, state.count, True)
+            events.append(requested)
+            state.count += 1
+            state.next_number = number + 1
+            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+                usage.elapsed = at
+            request = ProposalRequest(number, slot, self._seed)
+            try:
+                proposal: Any = self._propose(request, ledger)
+            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+                proposal = Raised(error)
+            if type(proposal) is not Start or not _usual(proposal):
+                filling.asked = True
+                state.request = requested
+                return request, proposal
+            at = clock()
+            try:
+                config = self._space.validate(proposal.config)
+            except Exception as error:  # an answer can be wrong in any way
+                state.request = requested
+                filling.proposal_failed(request, error, at)
+                return None
+            filling.errors = 0
+            until, tags = proposal.until, proposal.tags
+            if tags:
+                tags = tags.copy()
+            trial = TrialId(len(trials))
+            suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
+            state.count += 1
+            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+                usage.elapsed = at
+            record = trials[trial] = TrialRecord(trial, config, until, None, tags)
+            events.append(suggested)
+            if self._shows_suggested:
+                try:
+                    if decisions := self._observe(suggested, ledger):
+                        check_decisions(suggested, decisions, ledger)
+                except BaseException as error:  # `max` takes twice the time
+                    state.queue[trial] = None
+                    conductor.scheduler_failed(at, "observe(suggested)", error)
+                    return None
+            events.append(TrialStarted(at, trial, 0, slot))
+            state.count += 1
+            record.status, record.attempt, record.slot = _RUNNING, 0, slot
+            record.attempt_at = record.started_at = at
+            ledger.occupy(slot, trial)
+            state.filling = state.filling and len(slots) < limits.n_workers
+            usage.started += 1
+            script_config = self._space.full(config)
+            if until is not None and self._max_resource_attr is not None:
+                script_config[self._max_resource_attr] = until
+            seed = child_seed(self._seed, "trial", trial)
+            conductor.commands.append(StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed))
+            if watch.slack > 0 and at < watch.until:
+                watch.slack -= 1
+            else:
+                conductor.check_limits(at)
+        return None
+
+    def _end(self, signal: Ended, at: float) -> bool:
+        """The end of an attempt that was stopped or paused by the scheduler, or of one that has finished."""
         conductor, state, trial = self._conductor, self._state, signal.trial
         record = self._trials.get(trial)
         if (
@@ -226,21 +332,28 @@ class Plain:
         ):
             return False
         usage = self._usage
-        event: TrialStopped | TrialFinished
-        if record.status is Status.STOPPING and record.told_by == "scheduler":
+        event: TrialStopped | TrialPaused | TrialFinished
+        status = record.status
+        if status is _STOPPING and record.told_by == "scheduler":
             event = TrialStopped(at, trial, attempt, "scheduler", record.reason)
-            record.status = Status.STOPPED
+            record.status = _STOPPED
             self._ledger.vacate(record, at, record.reason)
             usage.stopped += 1
-        elif record.status is _RUNNING and signal.how == "finished" and record.reports:
+            usage.finished += 1
+        elif status is _PAUSING:
+            event = TrialPaused(at, trial, attempt)
+            record.status = _PAUSED
+            self._ledger.paused.add(trial)
+            self._ledger.vacate(record, at, record.reason)
+        elif status is _RUNNING and signal.how == "finished" and record.reports:
             event = TrialFinished(at, trial, attempt)
-            record.status = Status.FINISHED
+            record.status = _FINISHED
             self._ledger.vacate(record, at, "ran to its end")
             usage.completed += 1
+            usage.finished += 1
         else:
             return False
-        usage.finished += 1
-        if at > usage.elapsed:  # noqa: PLR1730 - see `result`
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
             usage.elapsed = at
         state.count += 1
         state.waiting = False

@@ -167,7 +167,9 @@ class Scheduler(Protocol):
 
     State changes in `observe` only, so that reading the journal again rebuilds it; `propose` may take its time and
     changes nothing. Randomness comes from the request alone. It may have an attribute `observes`, the types of the events
-    that it wants to be shown; without one it is shown all that concern trials.
+    that it wants to be shown; without one it is shown all that concern trials. It may have an attribute `due`, a mapping
+    that it changes in `observe`: results of a trial below the resource level that stands there are not shown to it, since
+    it would let them pass. Schedulers that have another inside need neither.
 
     One that needs more than plain calls (a process for its model) may have `running(context) -> AbstractAsyncContextManager`:
     it is entered, with a `SchedulerContext`, before the first trial starts and left after the last one has ended; what it

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
 BLOCK: Final = 64
 """Rows drawn at once: making a generator costs as much as drawing some hundred numbers."""
@@ -73,7 +74,16 @@ class Rows:
             self._further = ((index, retry), self._drawn(index, retry))
         return self._further[1][offset]
 
+    def block(self, number: int) -> tuple[int, NDArray[Any]]:
+        """The rows of the `BLOCK` numbers that this one lies among, as an array, and the first of these numbers."""
+        index = number // BLOCK
+        return index * BLOCK, self._array(index, 0)
+
     def _drawn(self, index: int, retry: int) -> list[list[float]]:
+        rows: list[list[float]] = self._array(index, retry).tolist()
+        return rows
+
+    def _array(self, index: int, retry: int) -> NDArray[Any]:
         if self._generator is None:
             from numpy.random import Generator, Philox
 
@@ -83,5 +93,4 @@ class Rows:
         state = self._state
         state["state"]["counter"][:] = (0, 0, retry, index)
         self._generator.bit_generator.state = state
-        rows: list[list[float]] = self._generator.random((BLOCK, self._width)).tolist()
-        return rows
+        return self._generator.random((BLOCK, self._width))

@@ -1,7 +1,7 @@
 """Drives a session in simulated time: one signal after the other, with the loop looked after by the clock on the wall.
 
 Signals come from a call, not from a queue, and what follows from one (a decision, a free slot, the next proposal) is done
-before the next is taken. The loop gets its turn after some hundredths of a second of work, and events leave in batches:
+before the next is taken. The loop gets its turn after some thousandths of a second of work, and events leave in batches:
 neither changes what happens when in simulated time.
 """
 
@@ -15,14 +15,15 @@ from typing import Final
 from offbeat.asking import Asking
 from offbeat.commits import Committer
 from offbeat.conductor import Conductor
+from offbeat.plain import TAKEN
 from offbeat.protocols import SimulatedSession
-from offbeat.signals import BackendBroken, Command, Reported, Signal
+from offbeat.signals import BackendBroken, Command, Signal
 
-YIELD_AFTER: Final = 0.01
+YIELD_AFTER: Final = 0.005
 """Seconds of work after which the loop gets its turn, however much more there is to do."""
 
-SIGNALS: Final = 64
-"""Signals between two looks at the wall clock; their events leave together."""
+EVENTS: Final = 128
+"""Events that leave together."""
 
 STANDSTILL: Final = 100_000
 """Trials beyond the number of workers that begin at one time: a limit by time will not be reached any more."""
@@ -33,10 +34,10 @@ class SimulatedTime:
 
     Args:
         base: time at which the session begins.
-        submit: carries a command to the backend; flush: sends the turn's events and commands on their ways.
+        submit: carries a command to the backend, False if that is broken.
+        flush: sends the turn's events and commands on their ways.
 
     Attributes:
-        now: seconds on the experiment's clock.
         broken: why the backend cannot be relied upon any more.
     """
 
@@ -45,10 +46,12 @@ class SimulatedTime:
         conductor: Conductor,
         committer: Committer,
         base: float,
-        submit: Callable[[Command], None],
+        submit: Callable[[Command], bool],
         flush: Callable[[], None],
     ) -> None:
-        self.now = base
+        self._plain = conductor.plain
+        self._plain.now = base
+        self._deadline = inf
         self.broken: BackendBroken | None = None
         self._moment, self._before = base, len(conductor.ledger)
         self._conductor = conductor
@@ -56,11 +59,15 @@ class SimulatedTime:
         self._submit = submit
         self._flush = flush
 
+    @property
+    def now(self) -> float:
+        """Seconds on the experiment's clock."""
+        return self._plain.now
+
     async def run(self, session: SimulatedSession, asking: Asking) -> None:
         """Until the session is closed; it fails if trials run of which nothing will ever be heard, or time stands still."""
         conductor, committer, loop_time = self._conductor, self._committer, asyncio.get_running_loop().time
-        burst = self._signal if committer.waits else self._signals
-        breath = loop_time()
+        self._deadline = loop_time() + YIELD_AFTER
         while not conductor.closed:
             if self.broken is not None:
                 conductor.signal(self.broken, self.now)
@@ -72,48 +79,38 @@ class SimulatedTime:
                 # Simulated time must not pass a command by: where commands wait for the disk, the clock does too.
                 await committer.settled()
                 continue
+            elif committer.waits:
+                self._signal(session, asking)
             else:
-                burst(session, asking)
+                self._signals(session, asking)
             self._flush()
-            if loop_time() - breath > YIELD_AFTER:
+            if loop_time() > self._deadline:
                 await asyncio.sleep(0)
-                breath = loop_time()
+                self._deadline = loop_time() + YIELD_AFTER
 
     def _signal(self, session: SimulatedSession, asking: Asking) -> None:
         """One signal and what follows from it; the commands are left to the committer."""
-        self._take_in(session)
+        self._tell(session.next_signal(self._conductor.limits.until))
         self._fill(asking)
 
     def _signals(self, session: SimulatedSession, asking: Asking) -> None:
-        """So many signals, each with what follows from it."""
-        conductor, submit = self._conductor, self._submit
-        slots, n_workers, commands = conductor.ledger.slots, conductor.state.limits.n_workers, conductor.commands
-        next_signal, signalled, watch = session.next_signal, conductor.signal, conductor.limits
-        plain_result = conductor.plain.result
-        for _ in range(SIGNALS):
-            # As in `_take_in`, without a call for each.
-            signal = next_signal(watch.until)
-            if type(signal) is Reported and signal.plain and signal.at is not None:
-                at = signal.at
-                if at > self.now:  # noqa: PLR1730 - `max` takes twice the time
-                    self.now = at
-                if not plain_result(signal, self.now):
-                    signalled(signal, self.now)
-            elif signal is None:
-                self._end_of_time(watch.until)
-            else:
+        """As many signals as make some thousandths of a second or a batch of events, each with what follows from it."""
+        conductor, plain, submit = self._conductor, self._plain, self._submit
+        next_signal, commands, loop_time = session.next_signal, conductor.commands, asyncio.get_running_loop().time
+
+        def fill() -> bool:
+            self._fill(asking)
+            for command in commands:
+                if not submit(command):
+                    return False
+            commands.clear()
+            return not asking.open and conductor.closing is None and loop_time() < self._deadline
+
+        while len(conductor.events) < EVENTS:
+            signal = plain.take(next_signal, submit, fill)
+            if signal is not TAKEN:
                 self._tell(signal)
-            if len(slots) < n_workers:
-                self._fill(asking)
-                if asking.open:
-                    n_workers = 0
-            if commands:
-                for command in commands:
-                    submit(command)
-                commands.clear()
-                if self.broken is not None:
-                    return
-            if not n_workers or conductor.closing is not None:
+            if not fill():
                 return
 
     def _fill(self, asking: Asking) -> None:
@@ -135,18 +132,14 @@ class SimulatedTime:
     def _fail(self, reason: str) -> None:
         self._conductor.signal(BackendBroken(reason), self.now)
 
-    def _take_in(self, session: SimulatedSession) -> None:
-        until = self._conductor.limits.until
-        signal = session.next_signal(until)
+    def _tell(self, signal: Signal | None) -> None:
+        """Has a signal taken in, or the end of time."""
         if signal is None:
-            self._end_of_time(until)
+            self._end_of_time(self._conductor.limits.until)
             return
-        self._tell(signal)
-
-    def _tell(self, signal: Signal) -> None:
         at = getattr(signal, "at", None)
         if at is not None and at > self.now:
-            self.now = at
+            self._plain.now = at
         self._conductor.signal(signal, self.now)
 
     def _end_of_time(self, until: float) -> None:
@@ -154,5 +147,5 @@ class SimulatedTime:
         if until == inf:
             self._fail("simulated time has come to its end while trials were still running")
             return
-        self.now = max(self.now, until)
+        self._plain.now = max(self.now, until)
         self._conductor.tick(self.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from offbeat import events as ev
@@ -19,6 +19,9 @@ OBSERVED: Final[frozenset[type[ev.Event]]] = frozenset((
     ev.TrialFailed, ev.TrialLost, ev.LimitsChanged, ev.ModelFitted,
 ))  # fmt: skip
 """What schedulers are shown (of results those that count); the rest is between engine and observers."""
+
+
+_WAITS: Final = frozenset((Status.QUEUED, Status.INTERRUPTED))
 
 
 class State:
@@ -38,7 +41,7 @@ class State:
         waiting: the scheduler had nothing to propose, and nothing has happened since.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
         session: number of the current session, -1 before the first; count: events so far.
-        observed: types of the events that the scheduler is shown.
+        observed: types of the events that the scheduler is shown; due: level from which on it is shown a trial's results.
     """
 
     def __init__(self, spec: ev.ExperimentSpec, scheduler: Scheduler, stopper: Stopper | None) -> None:
@@ -60,6 +63,7 @@ class State:
         self.session = -1
         self.count = 0
         wanted = getattr(scheduler, "observes", None)
+        self.due: Mapping[TrialId, int] = getattr(scheduler, "due", {})
         self.observed = OBSERVED if wanted is None else OBSERVED & frozenset(wanted)
         own: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.ExperimentOpened: self._opened,
@@ -91,7 +95,7 @@ class State:
             if event.verdict not in ("late", "repeat"):
                 self.waiting = False
                 self.intake.learn(event.metrics)
-                if ev.TrialResult in self.observed:
+                if ev.TrialResult in self.observed and event.resource >= self.due.get(event.trial, 0):
                     self._observe(_undecided(event))
             self.ledger.decide(event)
             self.usage.apply(event)
@@ -153,7 +157,7 @@ class State:
         self.held.pop(trial, None)
         self.filling = self.filling or not self.ledger.slots
         status = self.ledger[trial].status
-        if status is Status.QUEUED or status is Status.INTERRUPTED:
+        if status in _WAITS:
             self.queue[trial] = None
         else:
             self.queue.pop(trial, None)

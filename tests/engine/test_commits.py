@@ -6,12 +6,13 @@ import asyncio
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 import offbeat.commits as commits
 from offbeat.commits import Committer
 from offbeat.errors import JournalUnwritable
-from offbeat.events import TrialFinished
+from offbeat.events import AnyEvent, TrialFinished
 from offbeat.signals import StopTrial
 from offbeat.trial import TrialId
 
@@ -41,6 +42,12 @@ class Disk:
         self.groups.append(list(events))
         self.syncs.append(sync)
         self.next_seq += len(events)
+
+    def commit_encoded(self, pieces: Any) -> None:
+        self.commit(
+            msgspec.json.decode(b"[" + b",".join(piece.text for piece in pieces) + b"]", type=list[AnyEvent]),
+            sync=False,
+        )
 
 
 async def until(condition: Any) -> None:
@@ -122,6 +129,23 @@ def test_batches_are_written_as_they_fill_up(monkeypatch: pytest.MonkeyPatch) ->
         assert disk.groups == [[event(0), event(1), event(2)]]
         committer.finish()
         await task
+
+    asyncio.run(main())
+
+
+def test_plain_events_are_written_among_the_others_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "GROUP", 4)
+
+    async def main() -> None:
+        disk = Disk()
+        committer = Committer(disk, "end", print)  # type: ignore[arg-type]
+        for n, plain in enumerate((False, True, True, True, True, True, False, True)):
+            committer.add([event(n)], [], plain=plain)
+        committer.finish()
+        await committer.run()
+        assert [one for group in disk.groups for one in group] == [event(n) for n in range(8)]
+        assert [len(group) for group in disk.groups] == [1, 4, 1, 1, 1]
+        assert committer.durable == 8
 
     asyncio.run(main())
 

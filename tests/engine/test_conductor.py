@@ -631,3 +631,22 @@ def test_a_trial_whose_reports_all_came_late_has_not_failed_for_saying_nothing(l
     again.end(1, "finished")
     assert again.names()[-4:].count("trial-finished 1") == 1
     assert again.conductor.state.usage.failed == 0
+
+
+def test_results_below_what_is_due_are_not_shown_live_or_again(lab: Any) -> None:
+    def due() -> Any:
+        scheduler = lab.Toy()
+        scheduler.due = {TrialId(0): 3}
+        return scheduler
+
+    def shown(scheduler: Any) -> list[tuple[int, int]]:
+        return [(event.trial, event.resource) for event in scheduler.seen if isinstance(event, ev.TrialResult)]
+
+    live, again = due(), due()
+    game = lab.Game(live).begin()
+    for trial, epoch in ((0, 1), (1, 1), (0, 2), (0, 3), (1, 2), (0, 4)):
+        game.report(trial, epoch)
+    assert shown(live) == [(1, 1), (0, 3), (1, 2), (0, 4)]
+    lab.Game(again, past=game.events)
+    assert shown(again) == shown(live)
+    assert [event.resource for event in game.of(ev.TrialResult)] == [1, 1, 2, 3, 2, 4], "all of them are written down"

@@ -319,3 +319,35 @@ def test_a_line_with_a_right_hash_and_wrong_contents_is_damage(folder, body, rea
         Journal.open(folder)
     assert caught.value.offset in (size, 0)
     assert msgspec.json.decode(folder.head.read_bytes())["epoch"] == 0
+
+
+def suggestion(value: object) -> Suggested:
+    return Suggested(9.0, 3, "start", TrialId(3), {"lr": value}, None, None, "", {"bracket": 0})
+
+
+def test_a_group_of_pieces_is_the_group(tmp_path):
+    events = [result(0), suggestion(0.5), TrialStarted(9.0, TrialId(3), 0, 1), result(9, note="\u00e9")]
+    whole, pieces = ExperimentFolder(tmp_path / "whole"), ExperimentFolder(tmp_path / "pieces")
+    with Journal.create(whole) as journal:
+        journal.commit(events, sync=False)
+    with Journal.create(pieces) as journal:
+        journal.commit_encoded([journal_format.encoded_plain(some) for some in (events[:1], events[1:3], events[3:])])
+        assert journal.next_seq == 4
+        path = journal.path
+    assert path.read_bytes() == (whole.journal / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TrialStarted(math.inf, TrialId(0), 0, 0),
+        TrialStarted(math.nan, TrialId(0), 0, 0),
+        result(1, other=math.nan),
+        suggestion(math.inf),
+        result(1, other=object()),
+        result(1, other="\ud800"),
+    ],
+)
+def test_what_has_to_be_looked_at_is_not_encoded_plainly(event):
+    assert journal_format.encoded_plain([event]) is None
+    assert journal_format.encoded_plain([result(0)]) is not None

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from offbeat import Continue, Pause, Resume, Start, Stop, StoppingCriterion
 from offbeat import events as ev
-from offbeat.plain import Plain
+from offbeat.filling import Filling
+from offbeat.plain import TAKEN, Plain
 from offbeat.signals import Ended, Reported
 from offbeat.trial import Status, TrialId
 
 KINDS = (None, Continue, Stop, Pause)
 
 
-def toy(lab: Any, answers: list[int], fails_at: int, observes: Any) -> Any:
+def toy(lab: Any, answers: list[int], fails_at: int, observes: Any, due: Any = None) -> Any:
     count = 0
 
     def observe(event: Any, ledger: Any) -> Any:
@@ -55,11 +56,49 @@ def toy(lab: Any, answers: list[int], fails_at: int, observes: Any) -> Any:
     scheduler = lab.Toy(observe, propose, metric="loss")
     if observes is not None:
         scheduler.observes = observes
+    scheduler.due = due or {}
     return scheduler
 
 
-def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[str, Any], stop: dict[str, Any]) -> Any:
+def straight(game: Any, signal: Any, taken: list[Any]) -> None:
+    """The game's turn with a signal, as simulated time has it."""
+    conductor, source = game.conductor, iter((signal,))
+
+    def submit(command: Any) -> bool:
+        game.commands.append(command)
+        return True
+
+    def fill() -> bool:
+        game.fill()
+        for command in conductor.commands:
+            submit(command)
+        conductor.commands.clear()
+        return conductor.closing is None
+
+    left = conductor.plain.take(lambda _until: next(source, None), submit, fill)
+    if left is signal:
+        conductor.signal(signal, game.now)
+    else:
+        assert left is TAKEN or left is None
+        taken.append(signal)
+    game.turn()
+
+
+def play(
+    lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[str, Any], stop: dict[str, Any],
+    taken: list[Any] | None = None,
+) -> Any:  # fmt: skip
+    """Plays a game; with `taken` on the straight road, which puts there what it took in."""
     game = lab.Game(scheduler, StoppingCriterion(**stop), **limits).begin()
+
+    def turn(signal: Any) -> None:
+        game.now += 1
+        if taken is None:
+            game.conductor.signal(signal, game.now)
+            game.turn()
+        else:
+            straight(game, msgspec.structs.replace(signal, at=game.now), taken)
+
     for what, which in steps:
         alive = [game.ledger[trial] for trial in game.ledger.slots.values()]
         if game.conductor.closed or not alive:
@@ -72,11 +111,11 @@ def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[st
             # Both a straggler and a repetition now and then.
             seq = record.next_seq + (which % 9 == 8) - (which % 13 == 12)
             if seq >= 0:
-                game.signal(Reported(record.id, record.attempt, seq, metrics, None, True))
+                turn(Reported(record.id, record.attempt, seq, metrics, None, True))
         else:
             how = ("finished", "ended", "failed", "lost")[what - 6]
             if how != "ended" or record.status is not Status.RUNNING:
-                game.signal(Ended(record.id, record.attempt, how))  # type: ignore[arg-type]
+                turn(Ended(record.id, record.attempt, how))  # type: ignore[arg-type]
     state = game.conductor.state
     usage = {name: getattr(state.usage, name) for name in ("elapsed", "started", "completed", "stopped", "failed", "finished",
                                                            "results", "cost")}  # fmt: skip
@@ -96,6 +135,7 @@ def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[st
     answers=st.lists(st.integers(0, 7), min_size=1, max_size=6),
     fails_at=st.sampled_from([0, 0, 0, 7, 15]),
     observes=st.sampled_from([None, {ev.Suggested}, {ev.Suggested, ev.TrialResult, ev.TrialStopped}]),
+    due=st.sampled_from([{}, {TrialId(0): 3, TrialId(2): 2}]),
     workers=st.integers(1, 4),
     together=st.booleans(),
     stop=st.sampled_from([
@@ -104,31 +144,31 @@ def play(lab: Any, scheduler: Any, steps: list[tuple[int, int]], limits: dict[st
     ]),
 )  # fmt: skip
 def test_both_roads_are_one(
-    lab: Any, steps: Any, answers: list[int], fails_at: int, observes: Any, workers: int, together: bool, stop: Any
-) -> None:
+    lab: Any, steps: Any, answers: list[int], fails_at: int, observes: Any, due: Any, workers: int, together: bool,
+    stop: Any,
+) -> None:  # fmt: skip
     limits = {"n_workers": workers, "asynchronous": not together}
-    straight = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
+    straight = play(lab, toy(lab, answers, fails_at, observes, due), steps, limits, stop, [])
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("result", "start", "end"):
-            patch.setattr(Plain, name, lambda *_: False)
-        general = play(lab, toy(lab, answers, fails_at, observes), steps, limits, stop)
+        patch.setattr(Plain, "fill", lambda *_: None)
+        general = play(lab, toy(lab, answers, fails_at, observes, due), steps, limits, stop)
     for one, other in zip(straight, general, strict=True):
         assert repr(one) == repr(other)
 
 
 def test_the_straight_road_is_taken(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = dict.fromkeys(("result", "start", "end"), 0)
-    for name in taken:
-        original = getattr(Plain, name)
+    taken: list[Any] = []
+    others: list[int] = []
+    proposed = Filling.proposed
 
-        def counted(self: Any, *arguments: Any, name: str = name, original: Any = original) -> bool:
-            answer = bool(original(self, *arguments))
-            taken[name] += answer
-            return answer
+    def noted(self: Any, request: Any, answer: Any, at: float) -> None:
+        others.append(request.number)
+        proposed(self, request, answer, at)
 
-        monkeypatch.setattr(Plain, name, counted)
+    monkeypatch.setattr(Filling, "proposed", noted)
     steps = [(0, 0), (1, 1), (6, 0), (2, 0), (3, 1), (6, 0)]
-    play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9})
-    assert taken["result"] == 4
-    assert taken["start"] >= 2
-    assert taken["end"] == 2
+    events, *_ = play(lab, toy(lab, [0], 0, {ev.Suggested}), steps, {"n_workers": 2}, {"max_num_evaluations": 9},
+                      taken)  # fmt: skip
+    assert [type(signal) for signal in taken] == [Reported, Reported, Ended, Reported, Reported, Ended]
+    assert sum(isinstance(event, ev.TrialStarted) for event in events) == 4
+    assert others == [2], "its tags hold a float"

@@ -37,3 +37,10 @@ def test_rows_are_those_of_a_philox_with_their_counter() -> None:
     for number, retry in ((0, 0), (200, 0), (5, 2), (63, 0), (64, 0)):
         drawn = Generator(Philox(key=key(7, "stream"), counter=[0, 0, retry, number // BLOCK])).random((BLOCK, 3))
         assert rows.row(number, retry) == drawn[number % BLOCK].tolist()
+
+
+def test_a_block_holds_the_rows_of_its_numbers() -> None:
+    rows = Rows(7, "stream", 3)
+    first, block = rows.block(150)
+    assert (first, block.shape) == (150 // BLOCK * BLOCK, (BLOCK, 3))
+    assert block.tolist() == [rows.row(number) for number in range(first, first + BLOCK)]

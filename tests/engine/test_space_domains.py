@@ -32,6 +32,7 @@ from offbeat.config_space import (
 )
 from offbeat.errors import InvalidConfig
 from offbeat.space import Choice, FiniteRange, Ordinal, domain_from_json
+from offbeat.space.columns import column_sampler
 from offbeat.space.listing import values_of
 
 finite = st.floats(-1e9, 1e9, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 1e-9 else x)
@@ -203,6 +204,17 @@ def test_every_draw_is_valid(domain, u):
     assert domain.contains(domain.default)
     assert type(domain.default) in (domain.value_type, type(None))
     assert str(value) != "-0.0"
+
+
+@given(DOMAINS, st.lists(unit, min_size=1, max_size=9))
+def test_many_draws_at_once_have_the_same_bits(domain, us):
+    assert repr(column_sampler(domain)(np.array(us))) == repr([domain.from_unit(u) for u in us])
+
+
+def test_thousands_of_draws_at_once_have_the_same_bits():
+    us = np.random.Generator(np.random.Philox(key=5)).random(20_000)
+    for domain in (uniform(-0.3, 0.7), loguniform(1e-6, 1e3), randint(-9, 10**9), lograndint(1, 10**6)):
+        assert column_sampler(domain)(us) == list(map(domain.sampler(), us.tolist()))
 
 
 @given(DOMAINS, unit, st.integers(-20, 20) | finite | st.booleans() | st.none() | st.text(max_size=3))

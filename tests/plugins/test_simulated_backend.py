@@ -24,6 +24,7 @@ from offbeat.signals import DeleteCheckpoints, Ended, PauseTrial, Reported, Sign
 from offbeat.testing.backend_checks import Behaviour
 from offbeat.testing.backend_suite import BackendContract
 from offbeat.trial import TrialId
+from offbeat_plugins.backends.simulation.curves import HEAD
 from offbeat_plugins.backends.simulation.faults import FaultProfile
 
 SPACE = {"lr": uniform(0, 1)}
@@ -701,7 +702,7 @@ async def test_what_is_wrong_far_along_a_long_curve_ends_the_trial_there(tmp_pat
     async with opened(SimulatedBackend(blackbox(lambda lr: times, 100)), tmp_path) as session:
         session.submit(start())
         found = drain(session)
-    assert [s.metrics["epoch"] for s in found[:-1]] == list(range(1, 17))  # type: ignore[union-attr]
+    assert [s.metrics["epoch"] for s in found[:-1]] == list(range(1, HEAD + 1))  # type: ignore[union-attr]
     assert found[-1].how == "failed"  # type: ignore[union-attr]
     assert "falls from 60.0 to 1.0 at level 61" in found[-1].reason  # type: ignore[union-attr]
     repaired = SimulatedBackend(blackbox(lambda lr: times, 100), falling_time="running-max")

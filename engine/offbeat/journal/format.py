@@ -26,24 +26,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from offbeat.errors import InvalidArgument, JournalDamaged
 from offbeat.events import (
     EVENT_TYPES,
+    TIMES_ONLY,
     AnyEvent,
     Event,
-    ProposalRequested,
     Suggested,
-    TrialFinished,
-    TrialLost,
-    TrialPaused,
     TrialResult,
-    TrialResumed,
-    TrialStarted,
-    TrialStopped,
     wire_name,
 )
 from offbeat.home import ExperimentFolder
@@ -120,11 +114,6 @@ class Position(msgspec.Struct, frozen=True):
     epoch: int = 0
     hash: bytes = START
 
-
-_TIMES_ONLY: Final = frozenset(
-    (ProposalRequested, TrialStarted, TrialResumed, TrialPaused, TrialStopped, TrialFinished, TrialLost)
-)
-"""Events that hold one float, the time."""
 
 _NULL: Final = b":null"
 
@@ -247,6 +236,36 @@ def encoded_groups(events: Sequence[Event], seq: int, epoch: int) -> list[tuple[
     return [(body, len(events))]
 
 
+class Encoded(NamedTuple):
+    """Events as they stand in a line, brackets left out, and how many they are."""
+
+    text: bytes
+    n: int
+
+
+def encoded_plain(events: Sequence[Event]) -> Encoded | None:
+    """Events that come one behind the other in time and hold no lists of numbers; None if they have to be looked at.
+
+    Numbers that are not finite are then found in the text, or show in the last time.
+    """
+    at = events[-1].at
+    if at - at != 0.0:
+        return None
+    try:
+        payload = _encode(events)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    if _NULL in payload or len(payload) > GROUP_BYTES:
+        return None
+    return Encoded(payload[1:-1], len(events))
+
+
+def joined(pieces: Sequence[Encoded], seq: int, epoch: int) -> tuple[bytes, int]:
+    """The body of one line that holds all the pieces, and their number of events."""
+    n = sum(piece.n for piece in pieces)
+    return b'{"seq":%d,"n":%d,"epoch":%d,"events":[%b]' % (seq, n, epoch, b",".join([p.text for p in pieces])), n
+
+
 def _payload(events: list[Event]) -> bytes:
     # msgspec writes a number that is not finite as null, which would come back as another value or not at all.
     # What comes by the million is searched as bytes: metrics and configurations map names to plain values, where a null
@@ -259,7 +278,7 @@ def _payload(events: list[Event]) -> bytes:
         kind = type(event)
         if kind is TrialResult:
             suspicious += event.at + event.resource  # type: ignore[attr-defined]
-        elif kind in _TIMES_ONLY or (kind is Suggested and _flat(event)):  # type: ignore[arg-type]
+        elif kind in TIMES_ONLY or (kind is Suggested and _flat(event)):  # type: ignore[arg-type]
             suspicious += event.at
         elif kind is UnknownEvent:
             items = list(events) if items is None else items

@@ -14,9 +14,11 @@ from offbeat.home import ExperimentFolder
 from offbeat.journal.disk import cut, set_aside, sync_data, sync_folder, write_all
 from offbeat.journal.format import (
     SEGMENT_BYTES,
+    Encoded,
     Position,
     encoded_groups,
     header_line,
+    joined,
     sealed,
     segment_name,
     segments,
@@ -127,11 +129,24 @@ class Journal:
                 before. From then on every commit is refused: what a failed write or sync left on the disk is not
                 known, and a second sync that succeeds would prove nothing. Opening the journal again finds out.
         """
+        self._check_usable()
+        if events or (sync and not self._synced):
+            groups = encoded_groups(events, self._position.seq, self._epoch) if events else []
+            self._commit(groups, sync=sync)
+
+    def commit_encoded(self, pieces: Sequence[Encoded]) -> None:
+        """Appends a group that was encoded piece by piece, with no more than GROUP_BYTES in all, without a sync.
+
+        Raises JournalUnwritable, see `commit`.
+        """
+        self._check_usable()
+        self._commit([joined(pieces, self._position.seq, self._epoch)], sync=False)
+
+    def _check_usable(self) -> None:
         if self._refusal:
             raise JournalUnwritable(str(self.path), self._refusal)
-        if not events and (self._synced or not sync):
-            return
-        groups = encoded_groups(events, self._position.seq, self._epoch) if events else []
+
+    def _commit(self, groups: Sequence[tuple[bytes, int]], *, sync: bool) -> None:
         try:
             self._check_lease()
             if self._position.offset >= self._segment_bytes:

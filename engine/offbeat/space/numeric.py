@@ -80,7 +80,7 @@ class Float(Domain):
         return f"{PREFIX[self.scale]}uniform", {"lower": self.lower, "upper": self.upper}
 
     @property
-    def _decimals(self) -> int:
+    def decimals(self) -> int:
         """Decimal places that drawn values are rounded to; not used on the log scale."""
         if self.scale == "reverse-log":
             return 12 if self.upper <= 1.0 - 1e-6 else 14
@@ -94,7 +94,7 @@ class Float(Domain):
         """12 significant digits; more where drawn values have more."""
         if self.scale == "log" or self.lower == self.upper:
             return "%.12g"
-        return f"%.{max(12, self._decimals + _exponent(max(abs(self.lower), abs(self.upper))) + 1)}g"
+        return f"%.{max(12, self.decimals + _exponent(max(abs(self.lower), abs(self.upper))) + 1)}g"
 
     def cast(self, value: object) -> float:
         """See `Domain`."""
@@ -121,9 +121,9 @@ class Float(Domain):
         _, inverse = axis(lower, upper, self.scale)
         if self.scale == "log":
             return _significant(inverse, lower, upper)
-        if self.scale == "linear" and 0 <= self._decimals <= _EXACT_POWER:
-            return _even(lower, upper, float(10**self._decimals))
-        return _fixed(inverse, self._decimals, lower, upper)
+        if self.scale == "linear" and 0 <= self.decimals <= EXACT_POWER:
+            return _even(lower, upper, float(10**self.decimals))
+        return _fixed(inverse, self.decimals, lower, upper)
 
     def encoder(self) -> Callable[[Any], tuple[float, ...]]:
         """The value's place between the bounds, on the scale."""
@@ -244,12 +244,12 @@ def whole_sampler(lower: int, upper: int, scale: Scale) -> Callable[[float], int
 
 # Powers of ten up to 10^22 are exact floats, so that one multiplication and one division give the float nearest to a
 # decimal number, in a fifth of the time that round(x, digits) or a format string takes.
-_EXACT_POWER: Final = 22
+EXACT_POWER: Final = 22
 
 
 def _fixed(inverse: Callable[[float], float], decimals: int, lower: float, upper: float) -> Callable[[float], float]:
     """Values rounded to decimal places and clipped."""
-    if not 0 <= decimals <= _EXACT_POWER:
+    if not 0 <= decimals <= EXACT_POWER:
         return lambda u: min(max(round(inverse(u), decimals) + 0.0, lower), upper)
     ten = float(10**decimals)
 
@@ -271,13 +271,21 @@ def _even(lower: float, upper: float, ten: float) -> Callable[[float], float]:
     return draw
 
 
+def decades_of(lower: float, upper: float) -> tuple[list[float], list[float]] | None:
+    """Powers of ten between the bounds, and by what to multiply 12 digits before, between and after them; None if inexact."""
+    first, last = _exponent(lower), _exponent(upper)
+    if first < 11 - EXACT_POWER or last > 11:
+        return None
+    decades = [float(f"1e{exponent}") for exponent in range(first + 1, last + 1)]
+    return decades, [float(10 ** (11 - exponent)) for exponent in range(first, last + 1)]
+
+
 def _significant(inverse: Callable[[float], float], lower: float, upper: float) -> Callable[[float], float]:
     """Values > 0 rounded to 12 significant digits and clipped."""
-    first, last = _exponent(lower), _exponent(upper)
-    if first < 11 - _EXACT_POWER or last > 11:
+    table = decades_of(lower, upper)
+    if table is None:
         return lambda u: min(max(float(f"{inverse(u):.12g}"), lower), upper)
-    decades = [float(f"1e{exponent}") for exponent in range(first + 1, last + 1)]
-    tens = [float(10 ** (11 - exponent)) for exponent in range(first, last + 1)]
+    decades, tens = table
 
     def draw(u: float) -> float:
         x = inverse(u)

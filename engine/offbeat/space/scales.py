@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Scale: TypeAlias = Literal["linear", "log", "reverse-log"]
 """What is uniform: x itself, log(x), or log(1 - x)."""
@@ -40,12 +43,7 @@ def exponential(start: float, width: float) -> Callable[[float], float]:
 
     Relative error about 1e-15, or 1e-16 times the exponent where that is more.
     """
-    # In steps of ln(2)/256, shifted by whole octaves so that int() rounds down.
-    low, slope = start * (_STEPS / _LN2), width * (_STEPS / _LN2)
-    octave = math.floor(min(low, low + slope) / _STEPS) - 1
-    octaves = math.ceil(abs(slope) / _STEPS) + 3
-    low -= octave * _STEPS
-    scale = tuple(math.ldexp(1.0, min(octave + i, 1023)) for i in range(octaves))
+    low, slope, scale = _steps(start, width)
     powers, (c1, c2, c3, c4) = _POWERS, _SERIES
 
     def grow(u: float) -> float:
@@ -55,6 +53,31 @@ def exponential(start: float, width: float) -> Callable[[float], float]:
         return powers[n & 255] * (1.0 + r * (c1 + r * (c2 + r * (c3 + r * c4)))) * scale[n >> 8]
 
     return grow
+
+
+def exponentials(start: float, width: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """`exponential` for an array of numbers, with the same bits."""
+    import numpy as np
+
+    low, slope, octaves = _steps(start, width)
+    powers, scale, (c1, c2, c3, c4) = np.array(_POWERS), np.array(octaves), _SERIES
+
+    def grow(us: NDArray[Any]) -> NDArray[Any]:
+        steps = low + slope * us
+        n = steps.astype(np.int64)
+        r = steps - n
+        grown: NDArray[Any] = powers[n & 255] * (1.0 + r * (c1 + r * (c2 + r * (c3 + r * c4)))) * scale[n >> 8]
+        return grown
+
+    return grow
+
+
+def _steps(start: float, width: float) -> tuple[float, float, tuple[float, ...]]:
+    """Start and width in steps of ln(2)/256, shifted by whole octaves for int() to round down, and what shifts back."""
+    low, slope = start * (_STEPS / _LN2), width * (_STEPS / _LN2)
+    octave = math.floor(min(low, low + slope) / _STEPS) - 1
+    octaves = math.ceil(abs(slope) / _STEPS) + 3
+    return low - octave * _STEPS, slope, tuple(math.ldexp(1.0, min(octave + i, 1023)) for i in range(octaves))
 
 
 def log(x: float) -> float:

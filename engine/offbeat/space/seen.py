@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,36 +10,40 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """A set of complete, valid configurations of one space; equal ones are told by `Space.key`."""
+    """A set of complete, valid configurations of one space; equal ones are told by `Space.key`.
 
-    __slots__ = ("_key", "_keys", "_space")
+    Attributes:
+        keys: of all that are in it; for who has the key of a configuration at hand.
+    """
+
+    __slots__ = ("_key", "_space", "keys")
 
     def __init__(self, space: Space, configs: Iterable[Mapping[str, Any]] = ()) -> None:
         self._key = space.key
         self._space = space
-        self._keys: set[Hashable] = {space.key(config) for config in configs}
+        self.keys: set[str] = {space.key(config) for config in configs}
 
     def add(self, config: Mapping[str, Any]) -> bool:
         """Takes a configuration in; True if it was new."""
         key = self._key(config)
-        if key in self._keys:
+        if key in self.keys:
             return False
-        self._keys.add(key)
+        self.keys.add(key)
         return True
 
     def __contains__(self, config: Mapping[str, Any]) -> bool:
-        return self._key(config) in self._keys
+        return self._key(config) in self.keys
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     @property
     def count(self) -> int:
         """How many different ones."""
-        return len(self._keys)
+        return len(self.keys)
 
     @property
     def exhausted(self) -> bool:
         """Whether nothing new is left; never in a space whose size is not known."""
         size = self._space.size
-        return size is not None and len(self._keys) >= size
+        return size is not None and len(self.keys) >= size

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from offbeat.errors import InvalidArgument, InvalidConfig, InvalidSpace
 from offbeat.space.checks import shown
 from offbeat.space.coding import Coder
+from offbeat.space.columns import Sampler, column_sampler
 from offbeat.space.domain import Domain
 from offbeat.space.entries import checked_entries, entries_from_json, entry_to_json, exact, sorted_out
 from offbeat.space.expressions import Expression
@@ -50,9 +51,9 @@ class Space:
     """
 
     __slots__ = (
-        "_blank", "_checks", "_checks_by_name", "_coder", "_config_space", "_draws", "_free", "_keyers", "_names",
-        "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions", "constants",
-        "constraints", "dimension", "domains", "width",
+        "_blank", "_checks", "_checks_by_name", "_coder", "_columns", "_config_space", "_draws", "_flat", "_free", "_keyers",
+        "_names", "_reader", "_search", "_size", "_structure", "_template", "_text", "_values", "columns", "conditions",
+        "constants", "constraints", "dimension", "domains", "width",
     )  # fmt: skip
 
     domains: Mapping[str, Domain]
@@ -101,11 +102,11 @@ class Space:
         self._values = _getter(self._names)
         # Copying a dict and updating it keeps the order of its names, and is faster than building one.
         self._blank: dict[str, Any] = dict.fromkeys(domains)
-        mutable = any(type(entry) in (dict, list) for entry in constants.values()) or any(
-            domain.value_type is list for domain in domains.values()
-        )
+        self._columns: tuple[Sampler, ...] | None = None
+        self._flat = self._free and not any(domain.value_type is list for domain in domains.values())
+        mutable = any(type(entry) in (dict, list) for entry in constants.values())
         self._template = (
-            {name: constants.get(name) for name in self._config_space} if self._free and not mutable else None
+            {name: constants.get(name) for name in self._config_space} if self._flat and not mutable else None
         )
         formats = [domain.key_format for domain in domains.values() if domain.key_format is not None]
         self._text = "|".join(formats) if self._free and len(formats) == self.width else None
@@ -140,6 +141,20 @@ class Space:
         if self._free or self._structure.settle(config):
             return config
         return self._search.after(us)
+
+    @property
+    def flat(self) -> bool:
+        """Whether every configuration is one plain value for each name: there are no conditions, constraints or lists."""
+        return self._flat
+
+    def from_rows(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
+        """`from_units` of each row of an array (n, width); hyperparameter by hyperparameter where the space is `flat`."""
+        if not self._flat or rows.shape[1:] != (self.width,):
+            return [self.from_units(us) for us in rows.tolist()]
+        if self._columns is None:
+            self._columns = tuple(map(column_sampler, self.domains.values()))
+        columns = map(_call, self._columns, rows.T)
+        return [dict(zip(self._names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def key(self, config: Mapping[str, Any]) -> str:
         """A text that equal configurations share, floats to 12 digits; the config has to be complete and valid."""

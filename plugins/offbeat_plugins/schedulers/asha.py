@@ -36,8 +36,11 @@ from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.rungs import Rule, Rung
 
-OBSERVES: Final = frozenset((Suggested, TrialResult, TrialPaused, TrialStopped, TrialFinished, TrialFailed, TrialLost))
-"""Events that the rungs are built from."""
+_PAUSED: Final = Status.PAUSED
+
+STOPPING: Final = frozenset((Suggested, TrialResult))
+PROMOTION: Final = STOPPING | {TrialPaused, TrialStopped, TrialFinished, TrialFailed, TrialLost}
+"""Events that the rungs are built from; who waits at them is known from the ends of trials."""
 
 
 @described
@@ -159,9 +162,11 @@ class ASHA:
         wanted = getattr(self._searcher, "observes", None)
         #: None: the searcher is passed everything.
         self._passed_on = None if wanted is None else frozenset(wanted)
-        self.observes = None if self._passed_on is None else OBSERVES | self._passed_on
-        #: Trial -> resource level at which it is looked at next; the only look-up on a plain result.
-        self._due: dict[TrialId, int] = {}
+        own = PROMOTION if self._promotes else STOPPING
+        self.observes = None if self._passed_on is None else own | self._passed_on
+        self._passes_results = self._passed_on is None or TrialResult in self._passed_on
+        #: Trial -> resource level at which it is looked at next; see `offbeat.protocols.Scheduler`.
+        self.due: dict[TrialId, int] = {}
         self._bracket: dict[TrialId, int] = {}
         #: Paused trials that were not promoted yet, where they wait and with which value.
         self._waiting: dict[TrialId, tuple[Rung, float]] = {}
@@ -172,15 +177,19 @@ class ASHA:
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Decides on a result that has reached a rung or max_t; lets all others pass."""
         if type(event) is TrialResult:
-            if event.resource < self._due[event.trial]:
+            trial, resource = event.trial, event.resource
+            due = self.due[trial]
+            if resource < due:
                 return ()
-            decision = self._reached(event)
-            self._pass_on(event, ledger)
+            value: float = event.metrics[self._metric]
+            decision = self._reached(trial, resource, due, value if self._minimise else -value)
+            if self._passes_results:
+                self._searcher.observe(event, ledger)
             return (decision,)
         if type(event) is Suggested:
             self._suggested(event)
-        elif (trial := getattr(event, "trial", None)) is not None:
-            self._follow(trial, ledger[trial].status)
+        elif (about := getattr(event, "trial", None)) is not None:
+            self._follow(about, ledger[about].status)
         self._pass_on(event, ledger)
         return ()
 
@@ -192,19 +201,22 @@ class ASHA:
         trial = event.trial
         if event.kind == "nothing":
             return
-        self._alive.add(trial)
         if event.kind == "start":
-            bracket = self._bracket[trial] = int(event.tags.get("bracket", 0))
-            self._due[trial] = self._milestones[bracket]
+            bracket = int(event.tags.get("bracket", 0))
+            self.due[trial] = self._milestones[bracket]
+            if len(self._systems) > 1:
+                self._bracket[trial] = bracket
         else:
             self._forget(trial)
+        if self._promotes:
+            self._alive.add(trial)
 
     def _follow(self, trial: TrialId, status: Status) -> None:
         """A trial that has ended is never promoted; its entries stay, since they are true."""
         if status.ended:
             self._forget(trial)
-            self._due.pop(trial, None)
-        if status.ended or status is Status.PAUSED:
+            self.due.pop(trial, None)
+        if status.ended or status is _PAUSED:
             self._alive.discard(trial)
 
     def _forget(self, trial: TrialId) -> None:
@@ -212,33 +224,27 @@ class ASHA:
         if rung is not None:
             rung.waiting.remove(value, trial)
 
-    def _reached(self, event: TrialResult) -> Decision:
-        trial, resource = event.trial, event.resource
-        value: float = event.metrics[self._metric] if self._minimise else -event.metrics[self._metric]
-        index = bisect_right(self._levels, resource) - 1
+    def _reached(self, trial: TrialId, resource: int, due: int, value: float) -> Decision:
+        levels = self._levels
+        index = bisect_right(levels, resource) - 1
         # What is due now was not recorded yet; after the last rung only max_t is left.
-        due = self._due[trial]
-        self._due[trial] = self._milestones[index + 1]
+        self.due[trial] = self._milestones[index + 1]
         rung: Rung | None = None
-        if index >= 0 and self._levels[index] >= due:
-            rung = self._system(trial)[index]
-            rung.entries.add(value, trial)
+        better = cut = size = 0
+        if index >= 0 and levels[index] >= due:
+            rung = self._systems[self._bracket[trial] if self._bracket else 0][index]
+            better, cut, size = rung.judge(value, trial)
         if resource >= self._max_t or rung is None:
             # A script that was told its maximum is about to end by itself, perhaps while saving its model.
-            ends_itself = resource == self._max_t and self.objective.max_resource_attr is not None
+            ends_itself = resource == self._max_t and self._tells_maximum
             return (Continue if ends_itself else Stop)(trial, "reached max_t")
-        better, cut, size = rung.better_than(value), rung.cut(), len(rung.entries)
         if self._promotes:
             rung.waiting.add(value, trial)
             self._waiting[trial] = (rung, value)
             return Pause(trial, standing(rung.level, better, size, cut))
         if cut == 0:
             return Continue(trial, f"rung {rung.level}: {ordinal(better + 1)} of {size}, too few to judge")
-        answer = Continue if better < cut else Stop
-        return answer(trial, standing(rung.level, better, size, cut))
-
-    def _system(self, trial: TrialId) -> list[Rung]:
-        return self._systems[self._bracket[trial] if len(self._systems) > 1 else 0]
+        return (Continue if better < cut else Stop)(trial, standing(rung.level, better, size, cut))
 
     # --- propose: reads the fold
 
@@ -262,7 +268,7 @@ class ASHA:
         for rung in self._from_the_top:
             for value, trial in rung.promotable():
                 # A trial whose process is still ending is taken at a later request.
-                if ledger[trial].status is Status.PAUSED:
+                if ledger[trial].status is _PAUSED:
                     why = standing(rung.level, rung.better_than(value), len(rung.entries), rung.cut())
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
@@ -283,7 +289,7 @@ class ASHA:
             return None
         for rung in self._from_the_top:
             for _, trial in rung.waiting.items():
-                if ledger[trial].status is Status.PAUSED:
+                if ledger[trial].status is _PAUSED:
                     why = f"rung {rung.level}: the best of the paused trials, since no configuration is left to try"
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
@@ -317,14 +323,17 @@ class ASHA:
         ]
 
 
+_ENDINGS: Final = tuple(
+    "th" if not 1 <= last % 10 <= 3 or 11 <= last <= 13 else ("st", "nd", "rd")[last % 10 - 1] for last in range(100)
+)
+
+
 def standing(level: int, better: int, size: int, cut: int) -> str:
     """Where a trial stands at a rung: `rung 9: 7th of 9, cut at 3`."""
-    return f"rung {level}: {ordinal(better + 1)} of {size}, cut at {cut}"
+    place = better + 1
+    return f"rung {level}: {place}{_ENDINGS[place % 100]} of {size}, cut at {cut}"
 
 
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th ... 11th ... 21st."""
-    last = number % 10
-    if not 1 <= last <= 3 or number % 100 - last == 10:
-        return f"{number}th"
-    return f"{number}{('st', 'nd', 'rd')[last - 1]}"
+    return f"{number}{_ENDINGS[number % 100]}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import isfinite, isinf
+from math import inf, isfinite, isinf
 from typing import Final, Literal, TypeAlias
 
 from offbeat.arguments import require_count
@@ -106,12 +106,16 @@ class Ranking:
 
     A sequence of the values; `items` has the trials with them. Kept in pieces, so that an insertion among a million entries
     costs little more than one among a thousand.
+
+    Attributes:
+        size: how many there are; changes: how often a trial was taken in or out.
     """
 
-    __slots__ = ("_lasts", "_size", "_starts", "_trials", "_values")
+    __slots__ = ("_lasts", "_starts", "_trials", "_values", "changes", "size")
 
     def __init__(self) -> None:
-        self._size = 0
+        self.size = 0
+        self.changes = 0
         self._values: list[list[float]] = [[]]
         self._trials: list[list[TrialId]] = [[]]
         #: Highest value of each piece but the last, which takes everything above; entries before each piece.
@@ -119,7 +123,7 @@ class Ranking:
         self._starts = [0]
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __getitem__(self, place: int) -> float:
         piece = bisect_right(self._starts, place) - 1
@@ -130,19 +134,40 @@ class Ranking:
         for values, trials in zip(self._values, self._trials, strict=True):
             yield from zip(values, trials, strict=True)
 
-    def add(self, value: float, trial: TrialId) -> None:
-        """Takes in a trial, behind those of the same value."""
-        piece = bisect_right(self._lasts, value)
+    def add(self, value: float, trial: TrialId) -> int:
+        """Takes in a trial, behind those of the same value; answers how many values are strictly lower."""
+        lasts, starts = self._lasts, self._starts
+        piece = bisect_right(lasts, value) if lasts else 0
         values = self._values[piece]
         place = bisect_right(values, value)
+        before = values[place - 1] if place else lasts[piece - 1] if piece else None
+        lower = starts[piece] + place if before != value else self.below(value)
         values.insert(place, value)
         self._trials[piece].insert(place, trial)
-        self._moved(piece, 1)
+        self.size += 1
+        self.changes += 1
+        for later in range(piece + 1, len(starts)):
+            starts[later] += 1
         if len(values) > 2 * PIECE:
             self._cut(piece)
+        return lower
+
+    def up_to_quantile(self, q: float) -> int:
+        """How many values are not above their own q-quantile, see `linear_quantile`; there are at least two."""
+        position = q * (self.size - 1)
+        below = int(position)
+        piece = bisect_right(self._starts, below) - 1 if self._lasts else 0
+        values, place = self._values[piece], below - self._starts[piece]
+        low = values[place]
+        high = values[place + 1] if place + 1 < len(values) else self[below + 1]
+        share, step = position - below, high - low
+        limit = low + step * share if share < 0.5 else high - step * (1.0 - share)
+        # Between two neighbours, as nearly always, it needs no search.
+        return below + 1 if low <= limit < high and step < inf else self.up_to(linear_quantile(self, q))
 
     def _moved(self, piece: int, by: int) -> None:
-        self._size += by
+        self.size += by
+        self.changes += 1
         starts = self._starts
         for later in range(piece + 1, len(starts)):
             starts[later] += by
@@ -220,7 +245,7 @@ class Rung:
             entries go on, i.e. floor(n / reduction_factor); as long as that is none, nothing is judged.
     """
 
-    __slots__ = ("entries", "level", "next_level", "quantile", "rule", "waiting")
+    __slots__ = ("_known", "_nobody", "entries", "level", "next_level", "quantile", "rule", "waiting")
 
     def __init__(self, level: int, next_level: int, rule: Rule = "quantile") -> None:
         self.level = level
@@ -229,20 +254,27 @@ class Rung:
         self.rule = rule
         self.entries = Ranking()
         self.waiting = Ranking()
+        #: The cut at so many entries, of which none ever goes; entries and changes of who waits at which nobody met it.
+        self._known = (0, 0)
+        self._nobody = (0, 0)
 
     def cut(self) -> int:
         """How many of the entries are good enough, ties with the last of them included; 0: too few entries to judge."""
-        entries = self.entries
-        if self.rule == "paper":
-            # Whole numbers: n * (1/3) may fall short of the integer that it should be.
-            return len(entries) * self.level // self.next_level
-        size = len(entries)
-        if size < 2:
-            return 0
-        limit = linear_quantile(entries, self.quantile)
-        # Between two neighbours, as nearly always, it needs no search.
-        place = int(self.quantile * (size - 1)) + 1
-        return place if entries[place - 1] <= limit < entries[place] else entries.up_to(limit)
+        size = self.entries.size
+        known, cut = self._known
+        if known != size:
+            if self.rule == "paper":
+                # Whole numbers: n * (1/3) may fall short of the integer that it should be.
+                cut = size * self.level // self.next_level
+            else:
+                cut = self.entries.up_to_quantile(self.quantile) if size > 1 else 0
+            self._known = size, cut
+        return cut
+
+    def judge(self, value: float, trial: TrialId) -> tuple[int, int, int]:
+        """Takes in a trial; (entries strictly better than it, `cut()`, entries)."""
+        better = self.entries.add(value, trial)
+        return better, self.cut(), self.entries.size
 
     def better_than(self, value: float) -> int:
         """How many entries are strictly better."""
@@ -253,11 +285,16 @@ class Rung:
 
         Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
         """
-        if not self.waiting:
+        waiting = self.waiting
+        state = self.entries.size, waiting.changes
+        if not waiting.size or state == self._nobody:
             return
-        cut = self.cut()
-        for value, trial in self.waiting.items():
+        cut, found = self.cut(), False
+        for value, trial in waiting.items():
             rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)
             if rank >= cut:
-                return
+                break
+            found = True
             yield value, trial
+        if not found:
+            self._nobody = state

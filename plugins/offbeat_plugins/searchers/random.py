@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.seeds import Rows
 from offbeat.space import Seen, Space
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 REDRAWS: Final = 50
 """Draws for one suggestion before the space counts as nearly exhausted."""
 
 ENUMERABLE: Final = 10_000
 """Spaces up to this size are listed when redrawing does not help, so that really every configuration is used."""
+
+
+class _Ahead(NamedTuple):
+    """Configurations that are drawn together, for requests from a number on, and their keys."""
+
+    first: int
+    configs: list[dict[str, Any]]
+    keys: list[str]
+
+    @staticmethod
+    def of(space: Space, first: int, rows: NDArray[Any]) -> _Ahead:
+        configs = space.from_rows(rows)
+        return _Ahead(first, configs, list(map(space.key, configs)))
 
 
 class RandomSearcher:
@@ -45,6 +61,7 @@ class RandomSearcher:
         self._suggested = 0
         # Caches, not state: both follow from the request and from what was seen.
         self._rows: tuple[int, Rows] | None = None
+        self._ahead = _Ahead(0, [], [])
         self._rest: list[dict[str, Any]] | None = None
 
     def propose(self, request: ProposalRequest, ledger: LedgerView | None = None) -> dict[str, Any] | None:
@@ -53,10 +70,20 @@ class RandomSearcher:
             return dict(self._initial[self._suggested])
         if self._rows is None or self._rows[0] != request.seed:
             self._rows = (request.seed, Rows(request.seed, "random-search", self._space.width))
+            self._ahead = _Ahead(0, [], [])
         rows, space, seen = self._rows[1], self._space, self._seen
-        config = space.from_units(rows.row(request.number))
-        if not self._distinct or config not in seen:
-            return config
+        if space.flat:
+            ahead, place = self._ahead, request.number - self._ahead.first
+            if not 0 <= place < len(ahead.configs):
+                ahead = self._ahead = _Ahead.of(space, *rows.block(request.number))
+                place = request.number - ahead.first
+            config = ahead.configs[place]
+            if not self._distinct or ahead.keys[place] not in seen.keys:
+                return config.copy()
+        else:
+            config = space.from_units(rows.row(request.number))
+            if not self._distinct or config not in seen:
+                return config
         if seen.exhausted:
             return None
         for retry in range(1, REDRAWS + 1):
@@ -67,16 +94,21 @@ class RandomSearcher:
             return None
         left = [config for config in self._unseen() if config not in seen]
         # The redraws used up their rows; this one picks among all that are left with equal chances.
-        place = rows.row(request.number, REDRAWS + 1)[0]
-        return dict(left[int(place * len(left))]) if left else None
+        picked = rows.row(request.number, REDRAWS + 1)[0]
+        return dict(left[int(picked * len(left))]) if left else None
 
     def observe(self, event: Event, ledger: LedgerView | None = None) -> None:
         """Remembers what was suggested; everything else passes."""
         if type(event) is Suggested and event.kind == "start":
             # What came from outside is none of the searcher's own.
             self._suggested += "enqueued" not in event.tags
-            if event.config is not None:
-                self._seen.add(event.config)
+            config = event.config
+            if config is not None:
+                ahead, place = self._ahead, event.number - self._ahead.first
+                if 0 <= place < len(ahead.configs) and config == ahead.configs[place]:
+                    self._seen.keys.add(ahead.keys[place])
+                else:
+                    self._seen.add(config)
 
     def _unseen(self) -> list[dict[str, Any]]:
         """Configurations that had not been seen when this was first called, in the order of the space."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
+from math import hypot
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,8 +26,10 @@ _TEXTS: Final = (str, bytes, bytearray)
 Values: TypeAlias = "np.ndarray[Any, Any] | list[Any]"
 """An objective at every level: an array of numbers that become plain when they are read, or a list of plain ones."""
 
-HEAD: Final = 16
+HEAD: Final = 4
 """Levels that are read at first of a curve more than twice as long: most trials of a multi-fidelity run end there."""
+
+_DOUBLE: Final = np.dtype(np.float64)
 
 
 class Curve(NamedTuple):
@@ -75,6 +78,7 @@ class CurveReader:
             )
         self.blackbox = blackbox
         self._levels = checked_levels(blackbox.levels)
+        self._shape = (len(self._levels),)
         self._head = self._levels[:HEAD]
         self.elapsed_attr = _elapsed_name(blackbox, elapsed_attr)
         self.metrics = tuple(name for name in blackbox.objectives if name != self.elapsed_attr)
@@ -98,8 +102,31 @@ class CurveReader:
                 f"the blackbox answered a {type(found).__name__}, not a mapping from objectives to curves"
             )
         size = len(self._levels)
-        count = size if whole or size <= 2 * HEAD else HEAD
-        return self._checked([self._values(found, name, count < size) for name in self._wanted], count)
+        if whole or size <= 2 * HEAD:
+            return self._checked([self._values(found, name, keep=False) for name in self._wanted], size)
+        return self._begun(found) or self._checked(
+            [self._values(found, name, keep=True) for name in self._wanted], HEAD
+        )
+
+    def _begun(self, found: Mapping[str, Any]) -> Curve | None:
+        """`_checked` for the beginning of what nearly always comes: arrays of ordinary numbers, time growing."""
+        kept, columns = [], []
+        for name in self._wanted:
+            values = found.get(name)
+            if type(values) is not np.ndarray or values.dtype is not _DOUBLE or values.shape != self._shape:
+                return None
+            values = values.copy()
+            column = values[:HEAD].tolist()
+            # No number is larger than this one, which is finite only if all of them are.
+            if not hypot(*column) < LARGEST:
+                return None
+            kept.append(values)
+            columns.append(column)
+        offsets = columns[0]
+        if offsets[0] < 0 or sorted(offsets) != offsets:
+            return None
+        columns[0] = self._head
+        return Curve(columns, offsets, kept, True)
 
     def extended(self, curve: Curve) -> Curve:
         """All of a curve of which the beginning was read. Raises InvalidArgument."""

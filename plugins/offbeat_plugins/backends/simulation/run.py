@@ -26,14 +26,15 @@ Fate = tuple[Literal["failed", "lost"], str]
 """How an attempt ends, and one sentence, if a fault (or the blackbox) ends it."""
 
 
-class Run(msgspec.Struct, eq=False):
+class Run(msgspec.Struct, eq=False, gc=False):
     """An attempt.
 
     Attributes:
         base: curve points behind its checkpoint; seq: reports delivered; n: reports to its own end.
         times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
-        rows: the metrics of the reports to come; plain: see `offbeat.signals.Reported`.
+        rows: the values of the reports to come; plain: see `offbeat.signals.Reported`.
         until: reports from here on do not arrive; effect: when a command takes effect.
+        count: place of its last report among everything that was put into the heap.
         told: it was told to end; pauses: only for a while; over: its end is known.
         curve: what it goes along; begun: of which only the beginning was read; level: up to which it is to go; slow: by how
             much its worker takes longer.
@@ -45,11 +46,12 @@ class Run(msgspec.Struct, eq=False):
     seq: int = 0
     n: int = 0
     times: Sequence[float] = ()
-    rows: Iterator[dict[str, Any]] = iter(())
+    rows: Iterator[tuple[Any, ...]] = iter(())
     plain: bool = False
     zero: float = 0.0
     until: float = inf
     effect: float = inf
+    count: int = 0
     fate: Fate = ("failed", "")
     told: bool = False
     pauses: bool = False

@@ -1,17 +1,17 @@
 """Simulated time: a heap of (time, counter, attempt, what), nothing else. One signal is taken from it at a time.
 
-Each attempt has its next result in the heap, not all of them, and what an ended one has left there is passed over when
-its time comes: nothing is searched or filtered. Equal times come first-in-first-out.
+Each attempt has its next result in the heap, not all of them, and it is put there with the next call, when it is known
+whether the trial goes on: most trials of a multi-fidelity run do not. What an ended one has left is passed over when its
+time comes: nothing is searched or filtered. Equal times come first-in-first-out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
-from itertools import repeat
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from offbeat.contained import told
 from offbeat.errors import InvalidArgument
@@ -61,7 +61,11 @@ class SimulatedSession:
         self._price = None if dollars_per_hour is None else dollars_per_hour / 3600
         self._names = reader.names if self._price is None else (*reader.names, "st_worker_cost")
         self._measured = thinking if thinking is not None and thinking.measures else None
+        #: Whether an attempt's beginning follows from its curve alone.
+        self._simple = thinking is None and faults is None and dollars_per_hour is None
         self._heap: list[tuple[float, int, Run, int]] = []
+        #: Whose report was given by the last call: the top of the heap.
+        self._reporting: Run | None = None
         self._count = 0
         self._lag = timing.finish - timing.result
         self._alive: dict[TrialId, Run] = {}
@@ -76,6 +80,12 @@ class SimulatedSession:
         if self._interrupted:
             self._end_all()
         heap = self._heap
+        if (run := self._reporting) is not None:
+            self._reporting = None
+            if (seq := run.seq) < run.n and (at := run.zero + run.times[seq]) < run.until:
+                heapreplace(heap, (at, run.count, run, REPORT))
+            else:
+                self._behind(run)
         while heap:
             at, _, run, what = heap[0]
             if at > until:
@@ -85,18 +95,13 @@ class SimulatedSession:
                     heappop(heap)
                     continue
                 seq = run.seq
-                run.seq = following = seq + 1
-                self._count = count = self._count + 1
-                metrics = next(run.rows)
-                if following < run.n:
-                    heapreplace(heap, (run.zero + run.times[following], count, run, REPORT))
-                elif run.begun:
-                    heapreplace(heap, self._extended(run, at, count))
-                else:
-                    heapreplace(heap, (at + self._lag, count, run, FINISH))
+                run.seq = seq + 1
+                self._count = run.count = self._count + 1
+                self._reporting = run
                 self.now = at
                 if self._measured is not None:
                     self._measured.heard()
+                metrics = dict(zip(self._names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
                 return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
             heappop(heap)
             if (signal := self._end(run, what, at)) is not None:
@@ -104,6 +109,16 @@ class SimulatedSession:
         if until < inf:
             self.now = max(self.now, until)
         return None
+
+    def _behind(self, run: Run) -> None:
+        """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""
+        at = self.now
+        if run.seq < run.n or at >= run.until:
+            heappop(self._heap)
+        elif run.begun:
+            heapreplace(self._heap, self._extended(run, at, run.count))
+        else:
+            heapreplace(self._heap, (at + self._lag, run.count, run, FINISH))
 
     def receive_nowait(self) -> Sequence[Signal]:
         """The next signal, alone; empty if no attempt will ever send another."""
@@ -162,7 +177,10 @@ class SimulatedSession:
         """Carries out a command at the current simulated time."""
         kind = type(command)
         if kind is StartTrial:
-            self._start(command)  # type: ignore[arg-type]
+            if self._simple and not command.resume and command.donor is None:  # type: ignore[union-attr]
+                self._start_simply(command)  # type: ignore[arg-type]
+            else:
+                self._start(command)  # type: ignore[arg-type]
         elif kind is StopTrial or kind is PauseTrial:
             run = self._alive.get(command.trial)
             if run is not None and run.attempt == command.attempt and not run.told:  # type: ignore[union-attr]
@@ -184,6 +202,42 @@ class SimulatedSession:
         heappush(self._heap, (at, count, run, what))
         if fate is not None:
             self._push(fate, run, FATE)
+
+    def _start_simply(self, start: StartTrial) -> None:
+        """`_start` of a trial that has neither a checkpoint nor a fault before it, written out."""
+        begin = self.now + self._timing.start
+        zero = begin + self._timing.result
+        run = self._alive[start.trial] = Run(start.trial, start.attempt, 0, 0)
+        self._count = count = self._count + 1
+        try:
+            reader, config = self._reader, start.config
+            level: float = inf
+            if (name := self._max_resource_attr) is not None:
+                level = self._level(config, name)
+            seed = start.seed % reader.blackbox.seeds if self._seed is None else self._seed
+            curve = reader.read(config, seed, whole=False)
+        except BaseException as error:  # whatever a blackbox raises, SystemExit too, fails the trial
+            run.fate = ("failed", str(error) if isinstance(error, InvalidArgument) else told(error)[0])
+            heappush(self._heap, (begin, count, run, FATE))
+            return
+        run.zero = zero
+        if level == inf:
+            columns, offsets, rest, run.plain = run.curve = curve
+            run.begun = rest is not None
+            run.times, run.n, run.rows = offsets, len(offsets), zip(*columns, offsets, strict=True)
+        else:
+            run.level = level
+            self._lay(run, curve)
+        if run.n:
+            heappush(self._heap, (zero + run.times[0], count, run, REPORT))
+        else:
+            heappush(self._heap, (zero + self._lag, count, run, FINISH))
+
+    def _level(self, config: Mapping[str, Any], name: str) -> int:
+        """How far an attempt is to run, by its configuration. Raises InvalidArgument."""
+        if name not in config:
+            raise InvalidArgument(f"max_resource_attr={name!r} is not in the configuration: {', '.join(config)}")
+        return self._reader.check_level(config[name], name)
 
     def _tell(self, run: Run, at: float) -> float:
         """Tells an attempt to end; answers when it will have."""
@@ -215,9 +269,7 @@ class SimulatedSession:
         """Looks the attempt's curve up."""
         reader, config = self._reader, start.config
         if (name := self._max_resource_attr) is not None:
-            if name not in config:
-                raise InvalidArgument(f"max_resource_attr={name!r} is not in the configuration: {', '.join(config)}")
-            run.level = reader.check_level(config[name], name)
+            run.level = self._level(config, name)
         # A fault needs the time of the end.
         whole = self._faults is not None or run.base + run.seq >= HEAD
         curve = self._curves.pop(start.trial, None)
@@ -236,10 +288,6 @@ class SimulatedSession:
         columns, offsets, rest, run.plain = curve
         run.begun = rest is not None
         stop = len(offsets)
-        if self._price is None and run.slow == 1.0 and not run.base and not run.seq and run.level == inf:
-            run.times, run.n = offsets, stop
-            run.rows = map(dict, map(zip, repeat(self._names), zip(*columns, offsets, strict=True)))
-            return
         if run.level <= columns[0][-1]:
             stop = bisect_right(columns[0], run.level)
             run.begun = False
@@ -255,8 +303,7 @@ class SimulatedSession:
             rows = [*(column[base + done :] for column in columns), times[done:]]
         if self._price is not None:
             rows.append([seconds * self._price for seconds in rows[-1]])
-        # Dictionaries are made one at a time, as they are sent, and without a turn of the interpreter.
-        run.rows = map(dict, map(zip, repeat(self._names), zip(*rows)))  # noqa: B905 - the last ones are shorter
+        run.rows = zip(*rows)  # noqa: B905 - the last ones are shorter
 
     def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
         """What comes behind the beginning of a curve."""

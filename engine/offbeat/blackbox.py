@@ -62,6 +62,8 @@ def load_blackbox(
 ) -> Blackbox:
     """A blackbox by name: a plugin's as `offbeat plugins blackboxes` lists it, else a folder's as `offbeat blackboxes` does.
 
+    A table of a space with infinitely many configurations answers with the nearest one that it holds; see `add_surrogate`.
+
     Args:
         name: "digits"; `distribution:name` where two distributions use the same; "lcbench", "nasbench201" ... A plugin
             comes before a folder of its name, a folder of the repository before one of the hub.

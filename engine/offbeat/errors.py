@@ -78,17 +78,22 @@ class UnknownBlackbox(UnknownPlugin):
 
     Attributes:
         root: folder of the repository that was looked into.
+        choices: what there is, in words, for a name that is like none.
     """
 
-    def __init__(self, name: str, known: Sequence[str], root: str) -> None:
+    def __init__(self, name: str, known: Sequence[str], root: str, choices: str = "") -> None:
         super().__init__("offbeat.blackboxes", name, known)
-        self.root = root
+        self.root, self.choices = root, choices
 
     def __str__(self) -> str:
         return (
             f"There is no blackbox {self.name!r}: no plugin, no folder of {self.root} (repository= or OFFBEAT_BLACKBOXES "
-            f"says another) and no known folder of the hub is called so. {nearest(self.name, self.known)}"
+            f"says another) and no known folder of the hub is called so. {self._hint()}"
         )
+
+    def _hint(self) -> str:
+        near = get_close_matches(self.name, self.known, n=1, cutoff=0.5)
+        return f"Did you mean {near[0]!r}?" if near else self.choices
 
 
 class DamagedBlackbox(OffbeatError):

@@ -322,7 +322,7 @@ class Blackbox(Protocol):
 
     Entry-point group: `offbeat.blackboxes`; the entry point is a callable with one optional argument, the name of the data
     set, that answers the blackbox and raises InvalidArgument with the nearest name for one that it does not know.
-    Group `offbeat.blackbox_types`: classes that make one of their own arguments.
+    Group `offbeat.blackbox_types`: classes and functions that make one of their own arguments, or find one in files.
 
     Attributes:
         space: configurations that it answers for.

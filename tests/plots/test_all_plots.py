@@ -46,7 +46,9 @@ def test_experiments_by_name_or_loaded_and_axes_of_the_caller(
     if name == "comparison":
         given = ["seed-0", "seed-1"]
     plot = getattr(plots, name)
-    assert isinstance(plot(given), Figure)
+    own = plot(given)
+    assert isinstance(own, Figure)
+    assert own._repr_png_().startswith(b"\x89PNG")  # what a notebook asks for
     figure = Figure(figsize=(8, 6))
     left, right = figure.subplots(1, 2)
     assert plot(given, ax=right) is figure

@@ -81,10 +81,15 @@ def test_the_talk_s_listing_on_a_folder(root: Path, monkeypatch: pytest.MonkeyPa
     )  # type: ignore[arg-type]
 
 
-def test_a_run_resumes_from_its_journal_with_the_same_folder(root: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_from_its_journal_with_the_same_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another working folder too."""
+    monkeypatch.chdir(tmp_path)
+
     def backend() -> BlackboxRepositoryBackend:
         return BlackboxRepositoryBackend(
-            "nasbench201", "cifar10", repository=root, max_resource_attr="epochs", seed=1,
+            "nasbench201", "cifar10", repository=root.name, max_resource_attr="epochs", seed=1,
             config_space_surrogate={"lr": loguniform(1e-4, 1.0), "op": choice(["a", "b"])},
             add_surrogate_kwargs={"separate_seeds": True},
         )  # fmt: skip
@@ -94,6 +99,7 @@ def test_a_run_resumes_from_its_journal_with_the_same_folder(root: Path, tmp_pat
     whole.run()
     part = tuned(backend(), asha(space), "part", trials=8)
     part.run()
+    monkeypatch.chdir(root)
     resumed = Tuner.resume("part", stop_criterion=StoppingCriterion(max_num_trials_started=20), observers=[])
     assert resumed.run().outcome == "done"
     first, second = (results(tmp_path / "experiments" / name) for name in ("whole", "part"))

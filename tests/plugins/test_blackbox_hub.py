@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -220,6 +221,13 @@ def test_a_folder_is_gone_on_with_after_a_broken_download(
     assert BlackboxRepository(root).verify("fcnet") is None
 
 
+def test_two_at_once_fetch_it_once(hub: Hub, root: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda task: load_blackbox("fcnet", task, repository=root), ("a", "b")))
+    assert [box.curve({"x": "p"}, 0)["loss"][0] for box in found] == [0.0, 100.0]
+    assert sorted(fetched(hub)) == sorted(hub.files)
+
+
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client tries again without waiting, and writes small pieces: what is not written is not kept."""
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
@@ -261,7 +269,7 @@ def test_offline_it_says_so_and_what_is_here_still_loads(hub: Hub, root: Path, m
     ):
         load_blackbox("nasbench201", "cifar10", repository=root)
     assert load_blackbox("fcnet", "a", repository=root).seeds == 2
-    with pytest.raises(UnknownBlackbox, match="local_files_only=True"):
+    with pytest.raises(HubUnavailable, match="local_files_only=True"):
         load_blackbox("nasbench201", "cifar10", repository=root, local_files_only=True)
 
 
@@ -272,6 +280,10 @@ def test_unknown_names_ask_nobody_and_the_nearest_is_named(hub: Hub, root: Path)
     ):  # fmt: skip
         with pytest.raises(UnknownBlackbox, match=f"There is no blackbox '{name}'.*Did you mean '{near}'"):
             load_blackbox(name, repository=root)
+    with pytest.raises(UnknownBlackbox, match=r"Here: digits, mine\. On the hub: fcnet, .*hpob_NNNN"):
+        load_blackbox("zzz", repository=root)
+    with pytest.raises(InvalidArgument, match="'fcnet' is not on this machine yet"):
+        BlackboxRepository(root).describe("fcnet")
     assert hub.requests == 0
     with pytest.raises(HubUnavailable, match="the hub has no such folder"):
         load_blackbox("pd1", "a", repository=root)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offbeat.blackbox import BlackboxRepository, TabularBlackbox, load_blackbox
+from offbeat.blackbox import BlackboxRepository, TabularBlackbox, add_surrogate, load_blackbox
 from offbeat.config_space import choice, finrange, logfinrange, loguniform, ordinal, uniform, when
-from offbeat.errors import DamagedBlackbox, InvalidArgument
+from offbeat.errors import DamagedBlackbox, InvalidArgument, InvalidConfig, MissingExtra
 from offbeat.protocols import Blackbox
 from offbeat.space import Space
 
@@ -81,7 +81,7 @@ def shared(root: Path, **changed: Any) -> Path:
 
 
 def load(root: Path, dataset: str | None = "t1", **options: Any) -> Any:
-    return load_blackbox("box", dataset, repository=root, **options)
+    return BlackboxRepository(root).table("box", dataset, **options)
 
 
 # --- layout A
@@ -106,6 +106,22 @@ def test_a_shared_table(tmp_path: Path) -> None:
         load(tmp_path, "t2")
     with pytest.raises(InvalidArgument, match="dataset= is needed: box has 't0', 't1'"):
         load(tmp_path, None)
+
+
+def test_a_table_of_an_infinite_space_answers_with_its_nearest_configuration(tmp_path: Path) -> None:
+    box: Any = load_blackbox("box", "t1", repository=shared(tmp_path))
+    assert [dict(one) for one in box.configs] == [dict(one) for one in load(tmp_path).configs]
+    near = box.curve({"lr": 0.02, "op": "tanh"}, 1)["metric_error"].tolist()
+    assert near == values()[1, 1, 1, :, 0].tolist()
+    with pytest.raises(InvalidConfig, match=r"not in the table of 3 .*or add_surrogate\(table\)"):
+        load(tmp_path).curve({"lr": 0.02, "op": "tanh"}, 1)
+    # Another space over it, or a regressor, is fitted to what the table holds.
+    wide = add_surrogate(box, space={"lr": uniform(0, 1), "op": choice(["relu", "tanh"])})
+    assert wide.curve({"lr": 0.9, "op": "relu"}, 0)["metric_error"].tolist() == values()[1, 2, 0, :, 0].tolist()
+    finite = {"lr": listed("OrdinalNearestNeighbor", [0.001, 0.01, 0.1], log_scale=True), "op": SPACE["op"]}
+    exact = load_blackbox("box", "t1", repository=shared(tmp_path / "finite", configspace=finite))
+    with pytest.raises(InvalidConfig, match="not in the table"):
+        exact.curve({"lr": 0.001, "op": "tanh"}, 0)
 
 
 def test_the_table_stays_on_the_disk(tmp_path: Path) -> None:
@@ -515,6 +531,7 @@ WRITTEN = {
     "size": ordinal(["small", "large"], kind="equal"),
     "slope": when(uniform(0, 1), "op == 'relu'"),
     "epochs": 3,
+    "settings": {"deep": [1, {"er": None}]},
 }
 
 
@@ -526,12 +543,12 @@ def made(first: float = 0.0, configs: int = 20, **options: Any) -> TabularBlackb
     table[..., 2] = np.cumsum(table[..., 2], axis=2)
     table[0, 1] = table[1, 0, 1:] = np.nan
     return TabularBlackbox(
-        space, drawn, options.pop("values", table), objectives={"gain": "max", "size": None, "seconds": None},
+        space, drawn, options.pop("values", table), objectives={"gain": "max", "weight": None, "seconds": None},
         levels=(1, 3, 9), resource_attr="epoch", elapsed_attr="seconds", **options,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", ["shared-table", "task-tables"])
+@pytest.mark.parametrize("layout", ["shared-table", "task-tables", "task-frames"])
 def test_what_was_written_is_read_again(tmp_path: Path, layout: Any) -> None:
     tables = {"one": made(), "two": made(10.0)}
     repository = BlackboxRepository(tmp_path)
@@ -539,14 +556,14 @@ def test_what_was_written_is_read_again(tmp_path: Path, layout: Any) -> None:
     assert folder == tmp_path / "mine"
     assert repository.describe("mine")["layout"] == layout
     for task, table in tables.items():
-        found: Any = repository.load("mine", task)
+        found: Any = repository.table("mine", task)
         assert found.space == table.space
         assert list(found.configs) == list(table.configs)
         assert np.array_equal(found.values, table.values, equal_nan=True)
         assert (found.levels, found.seeds, found.resource_attr) == (table.levels, table.seeds, "epoch")
         assert (found.objectives, found.elapsed_attr, found.notes) == (table.objectives, "seconds", ())
     again = BlackboxRepository(tmp_path / "again")
-    again.write("mine", {task: repository.load("mine", task) for task in tables}, layout)  # type: ignore[misc]
+    again.write("mine", {task: repository.table("mine", task) for task in tables}, layout)  # type: ignore[misc]
     for path in sorted(folder.iterdir()):
         assert path.read_bytes() == (tmp_path / "again" / "mine" / path.name).read_bytes()
 
@@ -555,7 +572,7 @@ def test_single_precision_stays_single(tmp_path: Path) -> None:
     table = made(values=made().values.astype(np.float32))
     found: Any = BlackboxRepository(tmp_path)
     found.write("mine", table)
-    assert found.load("mine").values.dtype == np.float32
+    assert found.table("mine").values.dtype == np.float32
 
 
 def test_what_was_left_out_or_summed_up_can_be_written_again(tmp_path: Path) -> None:
@@ -565,7 +582,7 @@ def test_what_was_left_out_or_summed_up_can_be_written_again(tmp_path: Path) -> 
     box = load(shared(tmp_path, objectives_evaluations=table))
     repository = BlackboxRepository(tmp_path / "again")
     repository.write("box", {"t1": box})
-    found = repository.load("box")
+    found = repository.table("box")
     for config in box.configs:
         for seed in range(2):
             ours, theirs = found.curve(config, seed), box.curve(config, seed)
@@ -592,6 +609,13 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
         ({"a": made(), "b": lists}, "task-tables", "differ in their space"),
         (constrained, "shared-table", "no place for the constraint 'small'"),
         (lists, "shared-table", "lists for values"),
+        (
+            TabularBlackbox(
+                {"seed": choice([1, 2])}, [{"seed": 1}], np.zeros((1, 1, 1, 1)), objectives={"loss": "min"}
+            ),
+            "task-frames",
+            "two columns 'seed'",
+        ),
     ):
         with pytest.raises(InvalidArgument, match=said):
             repository.write("mine", tables, layout)  # type: ignore[arg-type]
@@ -601,3 +625,32 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
         repository.write("mine", made())
     with pytest.raises(InvalidArgument, match="cannot be a folder's"):
         repository.write("../mine", made())
+
+
+def test_a_hyperparameter_called_task_is_no_mark_of_a_row(tmp_path: Path) -> None:
+    root = frames(tmp_path, rows={"task": ["sort", "copy", "sort", "copy"]})
+    put(root / "box", "configspace.json", {**SPACE, "task": listed("Categorical", ["sort", "copy"])})
+    assert [config["task"] for config in load(root, "t0").configs] == ["sort", "copy"]
+
+
+@pytest.mark.parametrize("package", ["pyarrow", "huggingface_hub"])
+def test_without_a_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    import sys
+
+    shared(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[blackbox\]'"):
+        load(tmp_path) if package == "pyarrow" else load_blackbox("fcnet", "a", repository=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("metric_valid_error", "min"), ("metric_train_loss", "min"), ("val_cross_entropy", "min"), ("metric_CRPS", "min"),
+        ("metric_latency", "min"), ("val_balanced_accuracy", "max"), ("weighted_avg_auc_downstream_performance", "max"),
+        ("valid_r2", "max"), ("rank", None), ("time_infer_s", None),
+    ],
+)  # fmt: skip
+def test_the_sense_of_an_objective_is_guessed_from_its_name(tmp_path: Path, name: str, mode: str | None) -> None:
+    metadata = {**METADATA, "objectives_names": [name, "metric_elapsed_time"]}
+    assert load(shared(tmp_path, metadata=metadata)).objectives == {name: mode, "metric_elapsed_time": None}

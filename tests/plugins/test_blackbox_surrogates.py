@@ -14,7 +14,7 @@ from offbeat.config_space import choice, loguniform, ordinal, randint, uniform, 
 from offbeat.errors import InvalidArgument, InvalidConfig
 from offbeat.protocols import Blackbox
 from offbeat.space import Space
-from offbeat_plugins.blackboxes.neighbours import Neighbours
+from offbeat_plugins.blackboxes.surrogates.neighbours import Neighbours
 
 SPACE = {"lr": loguniform(1e-4, 1.0), "layers": ordinal([1, 2, 4, 8]), "op": choice(["relu", "tanh", "gelu"])}
 LEVELS = (1, 2, 4)
@@ -132,12 +132,15 @@ def test_an_inactive_hyperparameter_lies_in_the_middle() -> None:
 # --- regressors
 
 
-pytest_sklearn = pytest.mark.skipif(
-    not __import__("importlib.util").util.find_spec("sklearn"), reason="scikit-learn is not installed (extra trees)"
-)
+@pytest.fixture
+def sklearn() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra trees)")
 
 
-@pytest_sklearn
+needs_sklearn = pytest.mark.usefixtures("sklearn")
+
+
+@needs_sklearn
 @pytest.mark.parametrize("curves", [True, False], ids=["curves", "points"])
 def test_a_regressor_that_remembers_gives_each_seed_its_own_curve(curves: bool) -> None:
     """One model for each of three seeds, though there are three levels too: seed k is k above seed 0."""
@@ -154,7 +157,7 @@ def test_a_regressor_that_remembers_gives_each_seed_its_own_curve(curves: bool) 
         assert one["loss"].tolist() == pytest.approx(box.curve(config, seed)["loss"].tolist())
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_merged_seeds_are_fitted_together() -> None:
     box = table(seeds=3)
     model = add_surrogate(box, "KNeighborsRegressor", surrogate_kwargs={"n_neighbors": 3}, separate_seeds=False)
@@ -164,7 +167,7 @@ def test_merged_seeds_are_fitted_together() -> None:
         assert model.curve(config, 0)["loss"].tolist() == pytest.approx(expected.tolist())
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_inputs_are_codes_and_the_given_regressor_stays_unfitted() -> None:
     from sklearn.linear_model import LinearRegression
 
@@ -191,7 +194,7 @@ def test_inputs_are_codes_and_the_given_regressor_stays_unfitted() -> None:
     assert y.shape == (120, 2)
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_differences_are_summed_up_so_that_time_does_not_fall() -> None:
     """A forest averages differences, none of which is negative; curves as a whole may cross."""
     rng = np.random.default_rng(0)
@@ -211,7 +214,7 @@ def test_differences_are_summed_up_so_that_time_does_not_fall() -> None:
         assert seconds[0] > 0
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_missing_values_are_filled_and_missing_configurations_left_out() -> None:
     def holes(values: Any) -> Any:
         values[0, :, 1:, 0] = np.nan  # the first loss stays to the end
@@ -227,7 +230,7 @@ def test_missing_values_are_filled_and_missing_configurations_left_out() -> None
     assert np.isfinite(model.curve(box.configs[2], 0)["loss"]).all()
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_a_sample_is_drawn_by_the_seed() -> None:
     box = table(seeds=1)
 
@@ -270,7 +273,7 @@ def test_bad_arguments_are_explained() -> None:
         near.curve({"lr": 0.1, "layers": 2, "op": "swish"}, 0)
 
 
-@pytest_sklearn
+@needs_sklearn
 def test_a_regressor_s_own_errors_are_explained() -> None:
     with pytest.raises(InvalidArgument, match="does not take these arguments"):
         add_surrogate(table(), "KNeighborsRegressor", surrogate_kwargs={"neighbours": 3})

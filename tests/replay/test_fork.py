@@ -59,8 +59,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+def campaign(lab: Any, simulation: Any, case: str, every: int) -> None:
     kind, options, backend, limits = CASES[case]
     backend = {**backend, **({"faults": simulation.SPOT} if "faults" in backend else {})}
 
@@ -72,7 +71,7 @@ def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation:
     events = lab.events(home)
     expected = lab.digest(home)
     assert len(events) > 60
-    for at in range(0, len(events), 1 if case in ("stopping", "promotion") else 5):
+    for at in range(0, len(events), every):
         made = fork(source, at, f"from-{at}")
         lab.run(
             Tuner.resume(
@@ -86,6 +85,18 @@ def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation:
         )
         assert lab.digest(home, made.name) == expected, at
         lab.check_closed(home, made.name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_from_any_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+    campaign(lab, simulation, case, every=1 if case in ("stopping", "promotion") else 5)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES)
+def test_from_every_event_on_everything_is_decided_as_before(lab: Any, simulation: Any, case: str) -> None:
+    campaign(lab, simulation, case, every=1)
 
 
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
@@ -225,6 +236,23 @@ def test_an_object_may_decide_from_here_on(lab: Any) -> None:
     assert verify("other", lab.home).verified
 
 
+def test_without_its_plugin_an_experiment_can_be_forked_and_not_changed(lab: Any, written: Any) -> None:
+    run(lab, lab.home, asha(), trials=4)
+    events = lab.events(lab.home)
+    gone = ev.ComponentDescription("offbeat.schedulers", "ashes", distribution="acme", options={"metric": "val_error"})
+    events[0] = structs.replace(events[0], spec=structs.replace(events[0].spec, scheduler=gone))
+    source = written(lab.home / "lost", events)
+    assert fork(source, 20, "copy").scheduler == "ashes"
+    with pytest.raises(UnknownPlugin):
+        Tuner.resume("copy", home=lab.home)
+    with pytest.raises(InvalidArgument, match=r"cannot be changed.*ashes"):
+        fork(source, 20, "other", options={"reduction_factor": 2})
+    fork(source, 20, "other", scheduler="asha", options={"max_t": 27})
+    lab.run(Tuner.resume("other", home=lab.home, observers=[]))
+    assert load("other", lab.home).status == "done"
+    assert "acme:ashes" in verify("other", lab.home).problem
+
+
 # --- what cannot be forked
 
 
@@ -244,6 +272,14 @@ def test_names(lab: Any) -> None:
         fork(source, 3, "../other")
     with pytest.raises(ExperimentNotFound):
         fork("nobody", 3, "other", lab.home)
+
+
+def test_another_home(lab: Any, tmp_path: Path) -> None:
+    source = run(lab, lab.home, asha(), trials=3)
+    made = fork(str(source.path), 3, "other", tmp_path / "new")
+    assert made.folder == tmp_path / "new" / "other"
+    lab.run(Tuner.resume("other", home=tmp_path / "new", observers=[]))
+    assert lab.digest(tmp_path / "new", "other") == lab.digest(lab.home)
 
 
 def test_damage_is_an_error_and_leaves_nothing(lab: Any) -> None:

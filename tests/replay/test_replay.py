@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from offbeat.home import ExperimentFolder
 from offbeat.optimizer.baselines import ASHA
 from offbeat.parts import recorded_spec
 from offbeat.replay import replay
+from offbeat.results import load
 from offbeat.state import State
 from offbeat_plugins.blackboxes.digits import config_space
 
@@ -142,3 +144,25 @@ def test_explain_leads_to_the_event(lab: Any, folder: ExperimentFolder, capsys: 
     assert main(["explain", "run", "0", *home]) == 0
     assert f"offbeat replay run --at {last}" in capsys.readouterr().out
     assert replay(folder, last).step.trial == 0
+
+
+def test_explain_of_a_fork_has_the_rungs_of_whoever_decided(lab: Any, folder: ExperimentFolder) -> None:
+    """Up to the event those of the source, whose ranks the reasons name; then those of the new scheduler."""
+    from offbeat import Tuner
+    from offbeat.cli.explain import story
+    from offbeat.replay import fork
+
+    fork(folder, 60, "other", options={"type": "stopping", "reduction_factor": 2})
+    lab.run(Tuner.resume("other", home=lab.home, observers=[]))
+    loaded = load("other", lab.home)
+    levels = set()
+    for trial in range(len(loaded.ledger)):
+        for step in story(loaded, trial):
+            if "rung" not in step or step["event"] != "trial-result" or " of " not in step["text"]:
+                continue
+            rank = int(re.search(r"rung \d+: (\d+)\w\w of", step["text"])[1])  # type: ignore[index]
+            place = next(i for i, (_, other) in enumerate(step["rung"]["entries"], 1) if other == trial)
+            values = [value for value, _ in step["rung"]["entries"]]
+            assert rank == values.index(values[place - 1]) + 1
+            levels.add(step["rung"]["level"])
+    assert levels >= {3, 4}

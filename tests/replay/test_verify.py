@@ -158,6 +158,29 @@ def test_local_trials_with_instructions_and_other_limits_are_verified(lab: Any, 
     assert any(isinstance(e, ev.LimitsChanged) for e in lab.events(lab.home))
 
 
+def test_coroutines_are_verified(lab: Any) -> None:
+    from offbeat.backend import CoroutineBackend
+    from offbeat.config_space import uniform
+
+    async def objective(trial: Any) -> None:
+        for epoch in range(1, 10):
+            await asyncio.sleep(0)
+            await trial.report(epoch=epoch, loss=(trial.config["x"] - 0.3) ** 2 + 1 / epoch)
+
+    scheduler = ASHA({"x": uniform(0, 1)}, "loss", resource_attr="epoch", max_t=9, random_seed=1, type="promotion")
+    stop = StoppingCriterion(max_num_trials_started=20)
+    lab.run(Tuner(CoroutineBackend(objective), scheduler, stop, 3, name="run", home=lab.home, observers=[]))
+    report = verify("run", lab.home)
+    assert report.verified, report.sentence()
+    assert report.decisions >= 20
+
+
+def test_the_demo_is_verified(tmp_path: Path) -> None:
+    """The network on digits, as real processes: what `offbeat demo` runs."""
+    assert main(["demo", "--seconds", "2", "--name", "demo", "--home", str(tmp_path)]) == 0
+    assert main(["verify", "demo", "--home", str(tmp_path)]) == 0
+
+
 # --- tampered journals, with every hash in order
 
 
@@ -410,6 +433,25 @@ def test_a_scheduler_that_failed_is_no_difference(lab: Any) -> None:
     assert "the scheduler fails at event" in report.problem
     mended = verify("run", lab.home, scheduler=lab.Toy())
     assert mended.verified, mended.sentence()
+
+
+class Note(ev.Event, frozen=True, gc=False, array_like=True, tag="acme/note"):
+    text: str
+
+
+def test_events_of_plugins_pass(recorded: Any, tmp_path: Path, written: Any) -> None:
+    events = list(recorded["promotion"])
+    for place in (100, 50, 3):
+        events.insert(place, Note(events[place].at, "hello"))
+    # Events count what lay before them; nothing else looks at their places.
+    report = verify(written(tmp_path / "run", events))
+    assert report.verified, report.sentence()
+    assert report.events == len(events)
+    from offbeat.replay import fork, replay
+
+    step = replay(tmp_path / "run", 50 + 1).step
+    assert (step.what, step.text) == ("acme/note", "an event of a plugin")
+    assert fork(tmp_path / "run", 60, "other").event == 60
 
 
 # --- proposals of models

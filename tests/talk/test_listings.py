@@ -95,6 +95,40 @@ def test_the_backend_listing_names_a_script_and_workers(folder: Path) -> None:
     assert tuner.run().outcome == "done"
 
 
+def test_the_simulated_listing_names_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is a small one of the same name and shape: the talk's own is fetched from the hub."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra blackbox)")
+    import numpy as np
+
+    from offbeat import StoppingCriterion, Tuner
+    from offbeat.backend import BlackboxRepositoryBackend
+    from offbeat.blackbox import BlackboxRepository, TabularBlackbox
+    from offbeat.config_space import choice
+    from offbeat.optimizer.baselines import RandomSearch
+
+    space = {f"hp_x{i}": choice(["none", "skip_connect"]) for i in range(6)}
+    configs = [{name: domain.values[i >> k & 1] for k, (name, domain) in enumerate(space.items())} for i in range(64)]
+    values = np.random.default_rng(0).random((64, 3, 200, 2), dtype=np.float32)
+    values[..., 1] = np.arange(1, 201)
+    names = {"metric_valid_error": "min", "metric_elapsed_time": None}
+    table = TabularBlackbox(
+        space, configs, values, objectives=names, levels=range(1, 201), resource_attr="hp_epoch",
+        elapsed_attr="metric_elapsed_time",
+    )  # fmt: skip
+    monkeypatch.setenv("OFFBEAT_BLACKBOXES", str(folder / "tables"))
+    BlackboxRepository().write("nasbench201", {"cifar10": table, "cifar100": table})
+
+    trial_backend = BlackboxRepositoryBackend(
+        blackbox_name="nasbench201",
+        dataset="cifar100",
+    )
+    tuner = Tuner(
+        trial_backend=trial_backend, n_workers=4, scheduler=RandomSearch(space, metric="metric_valid_error"),
+        stop_criterion=StoppingCriterion(max_num_trials_finished=8),
+    )  # fmt: skip
+    assert tuner.run().outcome == "done"
+
+
 def test_the_talk_s_own_mismatch_is_named_at_the_first_report(folder: Path) -> None:
     """Its script reports mean_loss and epoch; its launcher tunes val_loss, over `epochs`."""
     from offbeat import StoppingCriterion, Tuner

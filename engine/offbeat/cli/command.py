@@ -13,6 +13,7 @@ from typing import Final
 from offbeat.cli import (
     bench,
     blackboxes,
+    check,
     demo,
     doctor,
     explain,
@@ -35,7 +36,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 
 _FAMILIES: Final = (
-    demo, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes, plugins, doctor,
+    demo, check, run, sim, bench, resume, status, look, explain, plot, verify, replay, fork, export, import_, blackboxes, plugins, doctor,
 )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def build(
     scheduler_table = dict(_section(tables, "scheduler", place))
     if "seed" in experiment:
         scheduler_table.setdefault("random_seed", experiment["seed"])
-    space = _space(_section(tables, "space", place), place)
+    space = config_space(_section(tables, "space", place), place)
 
     backend = _component("offbeat.backends", "backend", backend_table, place)
     scheduler = _component("offbeat.schedulers", "scheduler", scheduler_table, place, space)
@@ -157,7 +157,8 @@ def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
             raise InvalidArgument(f"{what} {key!r} is unknown. {nearest(key, known)}")
 
 
-def _space(table: Mapping[str, Any], place: str) -> dict[str, Any]:
+def config_space(table: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """A space's entries from their JSON; whatever is no table is a constant. Raises InvalidArgument behind `place`."""
     from offbeat.space import entry_from_json
 
     space: dict[str, Any] = {}

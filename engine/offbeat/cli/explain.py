@@ -15,8 +15,9 @@ from offbeat.text import printable, shown
 
 if TYPE_CHECKING:
     from offbeat.events import Event
+    from offbeat.protocols import Scheduler
+    from offbeat.replay.refold import Refold
     from offbeat.results import Experiment
-    from offbeat.state import State
 
 RIVALS: Final = 3
 """Entries shown on either side of the cut and of the trial."""
@@ -58,28 +59,49 @@ def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:
     """What happened to the trial, oldest first: {"at", "seq", "event", "text"}, and "rung" where rivals were compared."""
     from offbeat.events import ProposalRequested, Suggested, TrialResult, wire_name
     from offbeat.journal import read_journal
-    from offbeat.results.rungs import scheduler_state
+    from offbeat.replay.refold import SchedulerRaised
 
-    state = scheduler_state(experiment)
+    refold = _refold(experiment)
     knew: int | None = None
     level = 0
     for recorded in read_journal(experiment.folder):
         if recorded.seq >= experiment.events:
             return
         event = recorded.event
-        if state is not None:
-            state.fold(event)
+        scheduler = None
+        if refold is not None:
+            # Asked for before: at a fork's border the next one takes over.
+            scheduler = refold.scheduler
+            try:
+                refold.take_in(event, recorded.seq)
+            except SchedulerRaised:  # the reasons are still there
+                refold = scheduler = None
         if isinstance(event, ProposalRequested):
             knew = event.prefix
         text = _told(event, number, experiment, knew)
         if not text:
             continue
         step: dict[str, Any] = {"at": event.at, "seq": recorded.seq, "event": wire_name(event), "text": text}
-        rung = _rung(state, number) if state is not None and isinstance(event, Suggested | TrialResult) else None
+        rung = _rung(scheduler, number) if isinstance(event, Suggested | TrialResult) else None
         if rung is not None and (rung["level"] > level or isinstance(event, Suggested)):
             step["rung"] = rung
             level = rung["level"]
         yield step
+
+
+def _refold(experiment: Experiment) -> Refold | None:
+    """The engine's state with its schedulers, to be folded again; None where the journal cannot build them."""
+    from offbeat.replay.origin import authors
+    from offbeat.replay.rebuilding import rebuilt
+    from offbeat.replay.refold import Refold, Turn
+
+    turns = []
+    for author in authors(experiment.spec):
+        found = rebuilt(author.scheduler, experiment.spec)
+        if found.problem:
+            return None
+        turns.append(Turn(found.scheduler, author.last))
+    return Refold(experiment.spec, turns) if any(hasattr(one.scheduler, "rung_table") for one in turns) else None
 
 
 def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -> str:
@@ -98,9 +120,9 @@ def _told(event: Event, number: int, experiment: Experiment, knew: int | None) -
     return sentence(event, experiment.spec, knew) if getattr(event, "trial", None) == number else ""
 
 
-def _rung(state: State, number: int) -> dict[str, Any] | None:
-    """The highest rung that the trial has reached, as the scheduler had it then."""
-    table: Sequence[Mapping[str, Any]] = state.scheduler.rung_table()  # type: ignore[attr-defined]
+def _rung(scheduler: Scheduler | None, number: int) -> dict[str, Any] | None:
+    """The highest rung that the trial has reached, as the scheduler had it then; None without rungs."""
+    table: Sequence[Mapping[str, Any]] = getattr(scheduler, "rung_table", tuple)()
     reached = [rung for rung in table if any(trial == number for _, trial in rung["entries"])]
     if not reached:
         return None

@@ -1,5 +1,7 @@
 """The past of an experiment: verified, looked at, taken up again from any event, decided upon by another scheduler."""
 
+from offbeat.replay.counterfactual import Counterfactual as Counterfactual
+from offbeat.replay.counterfactual import counterfactual as counterfactual
 from offbeat.replay.findings import Difference as Difference
 from offbeat.replay.findings import Verification as Verification
 from offbeat.replay.forking import Forked as Forked

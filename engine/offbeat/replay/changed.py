@@ -71,7 +71,9 @@ def _said(recorded: Scheduler) -> dict[str, Any]:
         "config_space": recorded.space,
         "metric": names if several else names[0],
         "mode": modes if several else modes[0],
-        "nonfinite": {one.name: one.nonfinite for one in objective.metrics},
+        "nonfinite": {one.name: one.nonfinite for one in objective.metrics}
+        if several
+        else objective.metrics[0].nonfinite,
         "resource_attr": objective.resource_attr,
         "max_resource_attr": objective.max_resource_attr,
         "max_t": objective.max_t if objective.max_resource_attr is None else None,

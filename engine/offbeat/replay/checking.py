@@ -17,6 +17,7 @@ from offbeat.replay.findings import Difference, Verification
 from offbeat.replay.integrity import events_of
 from offbeat.replay.proposing import Compared, Proposals, enqueued
 from offbeat.replay.refold import MISFITS, Decided, Refold, SchedulerRaised, Turn
+from offbeat.replay.telling import name_of, trial_of
 
 
 class Checking:
@@ -50,54 +51,54 @@ class Checking:
 
     def events(self) -> Iterator[ev.Event]:
         """Gives the events to whoever counts them; each is checked behind that, so that no scheduler has touched it yet."""
-        report, check = self._report, self._check
+        report, check, result = self._report, self._check, self._result
         for recorded, following in _with_next(events_of(self._folder)):
             seq, event = recorded.seq, recorded.event
             yield event
             report.events += 1
-            if not self._blind:
-                try:
+            if self._blind:
+                continue
+            try:
+                if type(event) is ev.TrialResult:
+                    result(seq, event, following)
+                else:
                     check(seq, event, following)
-                except SchedulerRaised as error:
-                    self._raised(seq, event, following, str(error))
-                except MISFITS as error:
-                    report.problem = f"event {seq}, {_name(event)}, does not fit those before it: {error}"
-                    self._blind = True
+            except SchedulerRaised as error:
+                self._raised(seq, event, following, str(error))
+            except MISFITS as error:
+                report.problem = f"event {seq}, {name_of(event)}, does not fit those before it: {error}"
+                self._blind = True
+            if seq == self._proposals[0][0]:
+                self._proposals.pop(0)[1].close()
         report.trials = len(self._refold.state.ledger)
 
     def _check(self, seq: int, event: ev.Event, following: ev.Event | None) -> None:
-        kind = type(event)
-        if kind is ev.TrialResult:
-            self._result(seq, event, following)  # type: ignore[arg-type]
-            return
-        if kind is ev.Suggested:
-            self._suggested(seq, event)  # type: ignore[arg-type]
-        elif kind is ev.ProposalRequested:
-            self._requested(seq, event, following)  # type: ignore[arg-type]
-        elif kind is ev.TrialStarted or kind is ev.TrialResumed:
-            self._started(seq, event)
-        elif kind is ev.TrialStopped:
-            self._stopped(seq, event)  # type: ignore[arg-type]
-        elif kind is ev.ModelFitted:
-            self._proposals[0][1].fitted(event)  # type: ignore[arg-type]
-        elif kind is ev.ExperimentOpened:
-            self.outcome = ""
-        elif kind is ev.ExperimentClosed:
-            self.outcome = event.outcome  # type: ignore[attr-defined]
+        """Compares and folds in an event that is no result."""
+        match event:
+            case ev.ProposalRequested():
+                self._requested(seq, event, following)
+            case ev.Suggested():
+                self._suggested(seq, event)
+            case ev.TrialStarted() | ev.TrialResumed():
+                self._started(seq, event)
+            case ev.TrialStopped():
+                self._stopped(seq, event)
+            case ev.ModelFitted():
+                self._proposals[0][1].fitted(event)
+            case ev.ExperimentOpened():
+                self.outcome = ""
+            case ev.ExperimentClosed():
+                self.outcome = event.outcome
+            case _:
+                pass
         self._refold.fold(event, seq)
-        self._next_turn(seq)
-
-    def _next_turn(self, seq: int) -> None:
-        if seq == self._proposals[0][0]:
-            self._proposals.pop(0)[1].close()
 
     def _result(self, seq: int, event: ev.TrialResult, following: ev.Event | None) -> None:
         report = self._report
         found = self._refold.result(event, seq)
-        self._next_turn(seq)
-        attr = self._spec.resource_attr
         if found is None:
             return
+        attr = self._spec.resource_attr
         report.results += 1
         if attr is not None and event.metrics.get(attr) != event.resource:
             recorded = {"resource": event.resource, attr: event.metrics.get(attr)}
@@ -210,11 +211,10 @@ class Checking:
         report.differences += 1
         if report.difference is not None:
             return
-        trial = getattr(event, "trial", None)
         difference = Difference(
             event=seq,
-            what=_name(event),
-            trial=None if trial is None or trial < 0 else int(trial),
+            what=name_of(event),
+            trial=trial_of(event),
             recorded=recorded,
             recomputed=recomputed,
             why=why,
@@ -232,10 +232,6 @@ class Checking:
 def _scheduler_failed(following: ev.Event | None) -> bool:
     """Whether the next event says that the scheduler failed: what stands before it was not decided by it."""
     return type(following) is ev.PluginFailed and following.group == "offbeat.schedulers"
-
-
-def _name(event: ev.Event) -> str:
-    return str(getattr(event, "name", "")) if not event.__struct_config__.tag else ev.wire_name(event)
 
 
 def _with_next(events: Iterator[Recorded]) -> Iterator[tuple[Recorded, ev.Event | None]]:

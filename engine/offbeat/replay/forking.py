@@ -89,7 +89,7 @@ def fork(
         experiment: name, path or folder of the source.
         at: number of the last event that the new one has too, from 0.
         name: of the new experiment.
-        home: folder of experiments, of the new one too unless the source is given by its path.
+        home: folder of experiments, of the new one too; a source given by its path may lie elsewhere.
         scheduler: what decides from here on, see `changed_scheduler`; default: as before.
         options: other arguments of its constructor.
         seed: another seed; trials that go on get theirs from it too.
@@ -104,7 +104,7 @@ def fork(
         raise InvalidArgument(f"at={at!r}: give the number of an event, from 0.")
     source = found(experiment, home)
     spec = spec_of(source)
-    parent = source.path.parent if home is None or not isinstance(experiment, str) else homes.root(home)
+    parent = source.path.parent if home is None else homes.root(home)
     target = ExperimentFolder(parent / homes.checked_name(name))
     if os.path.lexists(target.path):
         raise ExperimentExists(name)
@@ -181,17 +181,14 @@ class _Past:
     def _take_in(self, refold: Refold, event: ev.Event, seq: int) -> bool:
         """Folds an event in; whether the new scheduler would have decided otherwise on it."""
         try:
-            if not isinstance(event, ev.TrialResult):
-                refold.fold(event, seq)
-                return False
-            decided = refold.result(event, seq)
+            decided = refold.take_in(event, seq)
         except SchedulerRaised as error:
             raise InvalidArgument(
                 f"The scheduler cannot take up this past: at event {seq} it raises {error}."
             ) from error
         except MISFITS as error:
             raise JournalError(f"Event {seq} does not fit those before it: {error}.") from error
-        if decided is None or isinstance(refold.scheduler, Silent):
+        if decided is None or not isinstance(event, ev.TrialResult) or isinstance(refold.scheduler, Silent):
             return False
         if decided.verdict == "pause" and event.verdict == "continue":
             raise InvalidArgument(

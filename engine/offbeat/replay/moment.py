@@ -155,6 +155,7 @@ class _Walk:
         self._before: deque[Step] = deque(maxlen=steps)
         self._after: list[Step] = []
         self._steps = steps
+        self._at = 0.0
         self._incumbent: tuple[int, float, int, int, float] | None = None
         first = spec.metrics[0]
         self._metric, self._sign = first.name, 1 if first.mode == "min" else -1
@@ -178,13 +179,11 @@ class _Walk:
         return Step(seq, event.at, name_of(event), trial_of(event), text)
 
     def _fold(self, event: ev.Event, seq: int) -> None:
+        self._at = max(self._at, event.at)
         try:
-            if isinstance(event, ev.TrialResult):
-                self._refold.result(event, seq)
-                if event.verdict in COUNTED:
-                    self._rank(event, seq)
-            else:
-                self._refold.fold(event, seq)
+            if isinstance(event, ev.TrialResult) and event.verdict in COUNTED:
+                self._rank(event, seq)
+            self._refold.take_in(event, seq)
         except SchedulerRaised as error:
             self._notes.append(f"rungs are those before event {seq}: the scheduler raised {error}")
         except MISFITS as error:
@@ -210,7 +209,7 @@ class _Walk:
             resource_attr=self._spec.resource_attr,
             event=step.event,
             events=count,
-            at=state.usage.elapsed,
+            at=self._at,
             session=state.session,
             step=step,
             before=tuple(self._before),

@@ -1,7 +1,8 @@
 """A journal folded again with its schedulers beside: each event is given with what was decided anew on it.
 
 As `offbeat.state.State.fold`, but what the schedulers answer is kept and compared instead of thrown away; the recorded
-value goes on into the fold, so that one difference does not bring about others.
+value goes on into the fold, so that one difference does not bring about others. What results use up is not added up: nothing
+in a past depends on it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,13 @@ class Refold:
         self._judges = TrialResult in self._observed
         self._plain = not self._watching
 
+    def take_in(self, event: ev.Event, seq: int) -> Decided | None:
+        """Takes in any event: `result` or `fold`."""
+        if isinstance(event, TrialResult):
+            return self.result(event, seq)
+        self.fold(event, seq)
+        return None
+
     def fold(self, event: ev.Event, seq: int) -> None:
         """Takes in an event that is no result. Raises one of MISFITS for one that does not fit those before it."""
         state = self.state
@@ -102,7 +110,6 @@ class Refold:
         failure: BaseException | None = None
         if event.verdict != "late" and event.verdict != "repeat":  # noqa: PLR1714 - a tuple is slower
             state.waiting = False
-            state.intake.learn(event.metrics)
             if not self._judges:
                 found = NOTHING
             elif not self.broken:
@@ -112,8 +119,8 @@ class Refold:
                     self.broken, failure = told(error)[0], error
             if not self._plain:
                 self._watch(event)
-        ledger.decide(event)
-        state.usage.apply(event)
+        if event.verdict != "continue" or event.others:
+            ledger.decide(event)
         if seq == self._last:
             self._hand_over()
         if failure is not None:

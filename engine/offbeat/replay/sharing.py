@@ -116,4 +116,4 @@ def _reason(error: OSError, target: Path) -> str:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return reason
     free = shutil.disk_usage(next(path for path in (target, *target.parents) if path.exists())).free
-    return f"{reason} ({free / 1e6:.1f} MB free on {target.parent}); make room, or fork into another --home"
+    return f"{reason} ({free / 1e6:.1f} MB free on {target.parent}); make room, or name the source by its path and another --home"

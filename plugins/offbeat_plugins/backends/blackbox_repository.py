@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Literal
 
 from offbeat.arguments import explained
@@ -28,7 +29,7 @@ class BlackboxRepositoryBackend:
         elapsed_time_attr, max_resource_attr, seed, support_checkpointing, falling_time: see `SimulatedBackend`.
         surrogate: what answers for configurations that a table does not hold: the name of a regressor
             ("KNeighborsRegressor", "MLPRegressor", "XGBRegressor" ...) or a regressor, which has to be passed again on
-            resume; None: nothing, or the nearest configuration if one of the next three is given.
+            resume; None: the nearest configuration if one of the next three is given or the space is infinite, else nothing.
         surrogate_kwargs: arguments of a regressor given by name.
         add_surrogate_kwargs: see `offbeat.blackbox.add_surrogate`: predict_curves, separate_seeds, fit_differences,
             max_fit_samples.
@@ -81,6 +82,10 @@ class BlackboxRepositoryBackend:
         )
         self.default_name = blackbox_name if dataset is None else f"{blackbox_name}-{dataset}"
         self.blackbox = self._simulated.blackbox
+        # So that the journal finds it from another folder.
+        self.recorded_arguments = (
+            {} if repository is None else {"repository": os.fspath(Path(repository).expanduser().absolute())}
+        )
 
     def open(self, context: BackendContext) -> AbstractAsyncContextManager[BackendSession]:
         """See `SimulatedBackend.open`."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from math import inf
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
@@ -122,6 +123,8 @@ class SimulatedBackend:
             _seconds("dollars_per_hour", dollars_per_hour)
         self._price = dollars_per_hour
         self.recorded_arguments = {} if self.faults is None else {"faults": msgspec.to_builtins(self.faults)}
+        if repository is not None:
+            self.recorded_arguments["repository"] = os.fspath(Path(repository).expanduser().absolute())
 
     @asynccontextmanager
     async def open(self, context: BackendContext) -> AsyncIterator[BackendSession]:

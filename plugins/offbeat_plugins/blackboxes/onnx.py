@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from offbeat.errors import DamagedBlackbox, InvalidArgument, MissingExtra, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
+from offbeat_plugins.blackboxes.repository.scenarios import SCENARIOS
 from offbeat_plugins.blackboxes.yahpo_space import entries_of
 
 SLOPE: Final = 1e-6
@@ -156,22 +158,7 @@ class OnnxBlackbox:
 
 def lcbench(folder: str | os.PathLike[str], dataset: str) -> OnnxBlackbox:
     """LCBench (Zimmer, Lindauer, Hutter 2021): networks on OpenML tasks, 52 epochs; accuracies in percent."""
-    return OnnxBlackbox(
-        folder,
-        dataset,
-        task_name="OpenML_task_id",
-        inputs=(
-            "epoch", "batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout",
-        ),
-        outputs={
-            "time": None,
-            "val_accuracy": "max",
-            "val_cross_entropy": "min",
-            "val_balanced_accuracy": "max",
-            "test_cross_entropy": "min",
-            "test_balanced_accuracy": "max",
-        },
-    )  # fmt: skip
+    return OnnxBlackbox(folder, dataset, **asdict(SCENARIOS["lcbench"]))
 
 
 def _levels(entry: Mapping[str, Any]) -> tuple[tuple[int, ...], NDArray[Any]]:

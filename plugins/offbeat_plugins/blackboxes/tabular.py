@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from offbeat.errors import InvalidArgument, InvalidConfig, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
+from offbeat_plugins.blackboxes.configurations import Configurations
 from offbeat_plugins.blackboxes.objectives import checked_objectives
 
 Elapsed: TypeAlias = Literal["cumulative", "per-level"]
@@ -26,7 +27,7 @@ class TabularBlackbox:
 
     Args:
         config_space: hyperparameters of the table, by name, or a Space.
-        configs: the recorded configurations, in the order of the table.
+        configs: the recorded configurations, in the order of the table; `Configurations` of the same space are shared.
         values: (task, config, seed, level, objective), or without its first axis where `tasks` is None; NaN is missing.
         objectives: name -> "min", "max" or None, in the order of the last axis.
         levels: resource level at each place of the fourth axis.
@@ -51,7 +52,7 @@ class TabularBlackbox:
     def __init__(
         self,
         config_space: Mapping[str, Any] | Space,
-        configs: Sequence[Mapping[str, Any]],
+        configs: Sequence[Mapping[str, Any]] | Configurations,
         values: ArrayLike,
         *,
         objectives: Mapping[str, Mode | None],
@@ -96,12 +97,12 @@ class TabularBlackbox:
         self._missing_seeds = missing_seeds
         #: (config, seed, objective, level); a view, since a table may be large.
         self._values: NDArray[Any] = np.moveaxis(table, 3, 2)
-        self._configs = [self.space.validate(config) for config in configs]
-        self._rows: dict[str, int] = {}
-        for row, config in enumerate(self._configs):
-            first = self._rows.setdefault(self.space.key(config), row)
-            if first != row:
-                raise InvalidArgument(f"configs {first} and {row} are the same: {config}. Join their seeds.")
+        shared = configs if isinstance(configs, Configurations) else Configurations(self.space, configs)
+        if (same := shared.twice()) is not None:
+            raise InvalidArgument(
+                f"configs {same[0]} and {same[1]} are the same: {shared.listed[same[1]]}. Join their seeds."
+            )
+        self._configs, self._rows = shared.listed, shared.places
 
     @property
     def configs(self) -> Sequence[Mapping[str, Any]]:
@@ -132,7 +133,7 @@ class TabularBlackbox:
             return near
         raise InvalidConfig(
             f"{values} is not in the table of {len(self._configs)} configurations; the nearest one is {self._configs[near]}. "
-            "Search the table's own space, or allow nearest=True."
+            "Search a space of what it holds, or let the nearest one answer: nearest=True, or add_surrogate(table)."
         )
 
     def curve(self, config: Mapping[str, Any], seed: int) -> Mapping[str, NDArray[Any]]:

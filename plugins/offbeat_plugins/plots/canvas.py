@@ -43,14 +43,14 @@ def place(ax: Any, size: tuple[float, float]) -> tuple[Any, Any]:
     """Figure and axes: those given, or new ones of a size in inches."""
     if ax is not None:
         return ax.figure, ax
-    figure = package("figure").Figure(figsize=size, layout="constrained")
+    figure = _new(size)
     return figure, figure.add_subplot()
 
 
 def panels(ax: Any, rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     """Figure and axes in rows and columns, by rows; where axes are given, inside of these."""
     if ax is None:
-        figure = package("figure").Figure(figsize=size, layout="constrained")
+        figure = _new(size)
         return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
     ax.set_axis_off()
     width, height = 1 / columns, 1 / rows
@@ -61,6 +61,13 @@ def panels(ax: Any, rows: int, columns: int, size: tuple[float, float]) -> tuple
     ]
 
 
+def _new(size: tuple[float, float]) -> Any:
+    package("figure")  # whoever lacks it is told so
+    from offbeat_plugins.plots.picture import Picture
+
+    return Picture(figsize=size, layout="constrained")
+
+
 def text(value: object, most: int = 40) -> str:
     """A name as a label: printable, not longer than `most`, and no mathematics in it."""
     told = printable(shown(value) or str(value))
@@ -69,11 +76,6 @@ def text(value: object, most: int = 40) -> str:
         told = f"{told[: kept - kept // 3]}…{told[-(kept // 3) :]}"
     # Legends leave out what begins with an underscore.
     return (" " if told.startswith("_") else "") + told.replace("$", r"\$")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def title(ax: Any, told: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from offbeat.results.history import Result, history
 from offbeat.results.rungs import rungs
-from offbeat.text import shown
+from offbeat.text import counted, shown
 from offbeat.trial import Status
 from offbeat_plugins.plots import canvas
 from offbeat_plugins.plots.given import Given, draws, metric_of, nothing, one
@@ -57,7 +57,7 @@ def learning_curves(
     best = min(found, key=lambda trial: min(sign * value for _, value in found[trial]))
     figure, axes = canvas.place(ax, (9, 5))
     lines = canvas.package("collections").LineCollection
-    faint = max(0.15, min(0.7, 12 / len(found) ** 0.5 / 4))
+    faint = max(0.04, min(0.7, 3 / len(found) ** 0.5))
     for fate, (color, marker, words) in LOOKS.items():
         trials = [trial for trial in found if _fate(experiment.ledger[trial].status) == fate]
         if not trials:
@@ -84,7 +84,7 @@ def learning_curves(
     axes.set_xlabel(canvas.text(experiment.spec.resource_attr or "report"))
     axes.set_ylabel(f"{canvas.text(spec.name)} ({spec.mode})")
     reached = min(sign * value for _, value in found[best]) * sign
-    told = f"{canvas.counted(len(found), 'trial')}, best {canvas.text(spec.name)} {shown(reached)}"
+    told = f"{counted(len(found), 'trial')}, best {canvas.text(spec.name)} {shown(reached)}"
     canvas.title(axes, f"{canvas.text(experiment.name, 60)}: {told}")
     canvas.legend(axes)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from offbeat.text import shown
+from offbeat.text import counted, shown
 from offbeat_plugins.plots import canvas
 from offbeat_plugins.plots.given import Given, draws, nothing, one
 from offbeat_plugins.plots.hyperparameters import BELOW, Axis, axes_of, numbers
@@ -82,7 +82,7 @@ def parallel_coordinates(
     left_out = len(experiment.ledger) - len(found)
     without = f", {left_out} without a result left out" if left_out else ""
     best = f"best (thick): trial {found[0].trial.id}, {canvas.text(spec.name)} {shown(found[0].value)}"
-    canvas.title(axes, f"{canvas.text(experiment.name, 60)}: {canvas.counted(len(found), 'trial')}{without}; {best}")
+    canvas.title(axes, f"{canvas.text(experiment.name, 60)}: {counted(len(found), 'trial')}{without}; {best}")
     return figure
 
 

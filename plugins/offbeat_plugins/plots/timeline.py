@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from offbeat.results.history import Ending, Span, history
+from offbeat.text import counted
 from offbeat_plugins.plots import canvas
 from offbeat_plugins.plots.given import Given, draws, nothing, one
 
@@ -73,7 +74,7 @@ def trials_over_time(experiments: Given | Iterable[Given], *, ax: Any = None) ->
     axes.set_ylabel("worker")
     canvas.seconds(axes, until)
     canvas.quiet(axes, "x")
-    told_of = f"{canvas.counted(len(experiment.ledger), 'trial')}, {canvas.counted(len(told.spans), 'attempt')}"
+    told_of = f"{counted(len(experiment.ledger), 'trial')}, {counted(len(told.spans), 'attempt')}"
     canvas.title(axes, f"{canvas.text(experiment.name, 60)}: {told_of}")
     canvas.legend(axes)
     return figure

@@ -213,8 +213,7 @@ def _objective_fit(past: Past, scale: Scale, place: int, held: tuple[NDArray[Any
     name, mode = list(past.objectives.items())[place]
     rank: float | None = None
     if full.sum() >= FEW and np.ptp(true[full]) > 0 and np.ptp(told[full]) > 0:
-        correlation: Any = spearmanr(true[full], told[full])
-        rank = float(correlation.statistic)
+        rank = float(np.asarray(spearmanr(true[full], told[full]))[0])
     return ObjectiveFit(
         name=name,
         mode=mode,

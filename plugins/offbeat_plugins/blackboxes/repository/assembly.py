@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from offbeat.errors import DamagedBlackbox, InvalidArgument
 from offbeat.log import get_logger
-from offbeat.space import Space
-from offbeat_plugins.blackboxes.repository.columns import configurations
+from offbeat_plugins.blackboxes.configurations import Configurations
+from offbeat_plugins.blackboxes.repository.columns import Recorded
 from offbeat_plugins.blackboxes.repository.metadata import Metadata
 from offbeat_plugins.blackboxes.repository.times import is_cumulative
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
@@ -37,16 +37,14 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What the files of one task hold.
 
     Attributes:
-        entries: of the space, as described.
-        columns: hyperparameters by name, each with a value for every configuration.
+        recorded: the configurations.
         values: (config, seed, fidelity, objective).
         fidelities: value at each place of the third axis.
         fidelity: its name.
         configs_path, values_path: the files that errors name.
     """
 
-    entries: Mapping[str, Any]
-    columns: Mapping[str, Sequence[Any]]
+    recorded: Recorded
     values: NDArray[Any]
     fidelities: NDArray[Any]
     fidelity: str
@@ -72,17 +70,17 @@ def assembled(parts: Parts, metadata: Metadata, options: Options) -> TabularBlac
     fidelities, order, noted = _levels(parts.fidelities, path)
     if order is not None:
         values = values[:, :, order]
-    entries, configs, mended = configurations(parts.entries, parts.columns, parts.configs_path)
-    notes = [*metadata.notes, *noted, *mended]
+    configs = parts.recorded.configs
+    notes = [*metadata.notes, *noted, *parts.recorded.notes]
     elapsed = metadata.elapsed_attr
     metrics = [i for i, name in enumerate(objectives) if name != elapsed]
-    rows = recorded(values, metrics)
+    there = with_results(values, metrics)
+    rows = [int(row) for row in np.flatnonzero(there.any(axis=1))]
     if len(rows) < len(configs):
         notes.append(f"{len(configs) - len(rows)} of {len(configs)} configurations have no result; left out")
-    if not len(rows):
+    if not rows:
         raise DamagedBlackbox(str(path), "no configuration has a result")
-    space = Space(entries)
-    rows = _different(space, configs, rows, notes)
+    rows = _different(configs, rows, notes)
     cumulative = True
     if elapsed is not None:
         place = list(objectives).index(elapsed)
@@ -100,8 +98,8 @@ def assembled(parts: Parts, metadata: Metadata, options: Options) -> TabularBlac
         get_logger().warning("blackbox mended", file=str(path), note=note)
     complete = len(rows) == len(configs)
     return TabularBlackbox(
-        space,
-        configs if complete else [configs[row] for row in rows],
+        configs.space,
+        configs if complete else configs.only(rows),
         values,
         objectives=objectives,
         levels=fidelities,
@@ -109,14 +107,14 @@ def assembled(parts: Parts, metadata: Metadata, options: Options) -> TabularBlac
         elapsed_attr=elapsed,
         rows=None if complete else rows,
         elapsed="cumulative" if cumulative else "per-level",
-        missing_seeds="next",
+        missing_seeds="nan" if there[rows].all() else "next",
         notes=notes,
     )
 
 
 def _check_shape(parts: Parts, metadata: Metadata) -> None:
     """Raises DamagedBlackbox where the array contradicts its neighbours."""
-    n = len(next(iter(parts.columns.values()), ()))
+    n = len(parts.recorded.configs)
     shape = parts.values.shape
     wanted = (n, shape[1], len(parts.fidelities), len(metadata.objectives))
     if shape != wanted or shape[1] < 1:
@@ -146,25 +144,27 @@ def _levels(fidelities: NDArray[Any], path: Path) -> tuple[list[int], list[int] 
     return levels, order, [f"fidelity values {found[:3]} are no whole numbers from 1 up; the levels are their places"]
 
 
-def recorded(values: NDArray[Any], metrics: Sequence[int]) -> list[int]:
-    """Rows of (config, seed, fidelity, objective) that have a number for a metric somewhere."""
-    there = np.zeros(len(values), dtype=bool)
+def with_results(values: NDArray[Any], metrics: Sequence[int]) -> NDArray[Any]:
+    """Which replicates of (config, seed, fidelity, objective) have a number for a metric somewhere: (config, seed)."""
+    there = np.zeros(values.shape[:2], dtype=bool)
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK]
         # Most have one at their first fidelity; the others are looked at as a whole.
-        found = np.asarray(~np.isnan(part[:, :, 0][..., metrics]).all(axis=(1, 2)))
-        others = np.flatnonzero(~found)
+        found = np.asarray(~np.isnan(part[:, :, 0][..., metrics]).all(axis=2))
+        others = np.flatnonzero(~found.all(axis=1))
         if len(others):
-            found[others] = ~np.isnan(part[others][..., metrics]).all(axis=(1, 2, 3))
+            found[others] = ~np.isnan(part[others][..., metrics]).all(axis=(2, 3))
         there[start : start + CHUNK] = found
-    return [int(row) for row in np.flatnonzero(there)]
+    return there
 
 
-def _different(space: Space, configs: Sequence[Mapping[str, Any]], rows: Sequence[int], notes: list[str]) -> list[int]:
+def _different(configs: Configurations, rows: list[int], notes: list[str]) -> list[int]:
     """The first row of each configuration."""
+    if configs.twice() is None:
+        return rows
     first: dict[str, int] = {}
     for row in rows:
-        first.setdefault(space.key(configs[row]), row)
+        first.setdefault(configs.keys[row], row)
     if len(first) < len(rows):
         notes.append(f"{len(rows) - len(first)} configurations stand in the table twice; the first counts")
     return list(first.values())

@@ -6,12 +6,14 @@ outside the bounds, values that are missing. What is recorded wins, since it is 
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from offbeat.errors import DamagedBlackbox, InvalidConfig, InvalidSpace
+from offbeat.space import Space
 from offbeat.space.checks import shown
 from offbeat.space.constructors import choice, ordinal
 from offbeat.space.domain import Domain, parsed
@@ -20,14 +22,42 @@ from offbeat.space.finite import Choice, FiniteRange, Ordinal
 from offbeat.space.nullable import Nullable
 from offbeat.space.numeric import Float, Integer
 from offbeat.space.quantized import Quantized
-from offbeat_plugins.blackboxes.repository.domains import as_text
-from offbeat_plugins.blackboxes.repository.files import require
+from offbeat_plugins.blackboxes.configurations import Configurations
+from offbeat_plugins.blackboxes.repository.domains import as_text, entries_from_json
+from offbeat_plugins.blackboxes.repository.files import read_columns, read_json, require
 
 
-def configurations(
-    entries: Mapping[str, Any], columns: Mapping[str, Sequence[Any]], path: Path
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
-    """Entries of the space that holds the recorded values, the configurations by row, and what was mended.
+class Recorded(NamedTuple):
+    """The configurations of a table, and what was mended to read them, a sentence each."""
+
+    configs: Configurations
+    notes: tuple[str, ...]
+
+
+def read_recorded(space_path: Path, configs_path: Path, constants: str) -> Recorded:
+    """The configurations in a file, in a space with constants given as JSON.
+
+    Kept for files that did not change, since the tasks of a shared table ask for the same ones. Raises DamagedBlackbox.
+    """
+    return _read(space_path, configs_path, constants, _stamp(space_path), _stamp(configs_path))
+
+
+@lru_cache(maxsize=4)
+def _read(space_path: Path, configs_path: Path, constants: str, *_stamps: object) -> Recorded:
+    entries = entries_from_json(read_json(space_path), space_path) | json.loads(constants)
+    return configurations(entries, read_columns(configs_path, entries), configs_path)
+
+
+def _stamp(path: Path) -> object:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def configurations(entries: Mapping[str, Any], columns: Mapping[str, Sequence[Any]], path: Path) -> Recorded:
+    """The configurations that columns hold, by row, in a space that holds their values.
 
     Columns that no entry names (an index that was left over) are passed over. Raises DamagedBlackbox.
     """
@@ -49,7 +79,10 @@ def configurations(
     rows = [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
     if conditions:
         rows = [{name: v for name, v in row.items() if v is not None or name not in conditions} for row in rows]
-    return fitted, rows, notes
+    try:
+        return Recorded(Configurations(Space(fitted), rows), tuple(notes))
+    except (InvalidSpace, InvalidConfig) as error:
+        raise DamagedBlackbox(str(path), str(error).rstrip(".")) from None
 
 
 def fit(domain: Domain, column: Sequence[Any], *, absent: bool = False) -> tuple[Domain, list[Any], list[str]]:
@@ -84,7 +117,7 @@ def _plain(value: Any) -> Any:
     """A value that a dictionary can tell apart: bytes as text, NaN as None."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, float) and math.isnan(value):
+    if type(value) is float and value != value:  # noqa: PLR0124 - NaN; a call would take three times as long
         return None
     # 1, 1.0 and True are equal to a dictionary, and so they are here: a column has one type.
     return value
@@ -92,6 +125,8 @@ def _plain(value: Any) -> Any:
 
 def _number(value: Any) -> float | int:
     """The number that is meant. Raises InvalidConfig."""
+    if type(value) in (float, int) and value - value == 0:
+        return value  # type: ignore[no-any-return]
     if isinstance(value, bool):
         return int(value)
     found = parsed(value)
@@ -105,14 +140,14 @@ def _number(value: Any) -> float | int:
 def _numbers(domain: Float | Integer | Quantized, given: Sequence[Any]) -> tuple[Domain, dict[Any, Any], list[str]]:
     notes = []
     numbers = {value: _number(value) for value in given}
-    if any(isinstance(value, str | bool) for value in given):
+    if not {type(value) for value in given} <= {int, float}:
         notes.append("numbers were stored as text or truth values")
     result: Domain = domain
     if isinstance(domain, Quantized) and not all(map(domain.contains, numbers.values())):
         notes.append(f"values beside the steps of {domain!r}; read without steps")
         domain = (Integer if domain.whole else Float)(domain.lower, domain.upper, domain.scale)  # type: ignore[arg-type]
         result = domain
-    if isinstance(domain, Integer) and not all(isinstance(number, int) for number in numbers.values()):
+    if isinstance(domain, Integer) and not all(float(number).is_integer() for number in numbers.values()):
         notes.append("a whole-number domain with fractions; read as float")
         result = domain = Float(domain.lower, domain.upper, domain.scale)
     if isinstance(domain, Float | Integer) and numbers:
@@ -123,6 +158,9 @@ def _numbers(domain: Float | Integer | Quantized, given: Sequence[Any]) -> tuple
                 scale = "linear"
             notes.append(f"values from {lower!r} to {upper!r} outside of {domain!r}; widened to them")
             result = type(domain)(lower, upper, scale)  # type: ignore[arg-type]
+    if isinstance(result, Float | Integer):
+        kind = result.value_type
+        return result, {value: kind(number) for value, number in numbers.items()}, notes
     return result, {value: result.cast(number) for value, number in numbers.items()}, notes
 
 
@@ -141,7 +179,8 @@ def _members(domain: Any, given: Sequence[Any]) -> tuple[Domain, dict[Any, Any],
         added = [as_text(value) if kind is str else value for value in others]
         wide: Domain = choice([*domain.values, *added])
     elif isinstance(domain, FiniteRange | Ordinal) and domain.value_type in (int, float):
-        added = [_number(value) for value in others]
+        numbers = [_number(value) for value in others]
+        added = [int(number) if float(number).is_integer() else number for number in numbers]
         log = domain.scale == "log" if isinstance(domain, FiniteRange) else domain.kind == "nn-log"
         values: list[Any] = sorted({*domain.values, *added})
         wide = ordinal(values, kind="nn-log" if log and values[0] > 0 else "nn")

@@ -52,11 +52,8 @@ def entries_from_json(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _entry(data: Any) -> Any:
     if not isinstance(data, Mapping):
         return data
-    own = data.get(OWN)
-    if isinstance(own, Mapping) and "constant" in own:
-        return own["constant"]
-    if own is not None:
-        return entry_from_json(own)
+    if OWN in data:
+        return entry_from_json(data[OWN])
     return domain_from_json(data)
 
 
@@ -130,7 +127,10 @@ def as_text(value: Any) -> str:
 
 
 def entries_to_json(space: Space) -> dict[str, Any]:
-    """The entries of a space in the user's order. Raises InvalidArgument for a constraint, which has no place there."""
+    """The hyperparameters of a space in the user's order, without constants: other readers count them.
+
+    Raises InvalidArgument for a constraint, which has no place there.
+    """
     if space.constraints:
         raise InvalidArgument(
             f"The layouts have no place for the constraint {next(iter(space.constraints))!r}. Leave it out: what a table "
@@ -138,10 +138,7 @@ def entries_to_json(space: Space) -> dict[str, Any]:
         )
     written: dict[str, Any] = {}
     for name in space.to_json():
-        if name in space.constants:
-            constant = space.constants[name]
-            written[name] = {OWN: {"constant": constant}} if isinstance(constant, Mapping) else constant
-        else:
+        if name in space.domains:
             condition = space.conditions.get(name)
             written[name] = domain_to_json(space.domains[name], None if condition is None else condition.text)
     return written

@@ -70,18 +70,28 @@ class Hub:
         found += sorted(path.parent for path in self.folder.glob(f"*/*/{MANIFEST}") if path.parts[-3] != ".partial")
         return [path.relative_to(self.folder).as_posix() for path in found]
 
-    def fetch(self, place: str) -> Path:
-        """Fetches a folder, in place of one that is there. Raises HubUnavailable, DamagedBlackbox."""
+    def fetch(self, place: str, *, anew: bool) -> Path:
+        """Fetches a folder, in place of one that is there if that is damaged or `anew` says so.
+
+        One process does so at a time; another one waits and takes what it finds then. Raises HubUnavailable,
+        DamagedBlackbox.
+        """
         what = f"The folder {place!r} of {self.repo_id}"
+        partial = self.folder / ".partial" / place
         with _asked(what):
-            revision, files = self._listed(place)
+            partial.mkdir(parents=True, exist_ok=True)
+        with _asked(what), _client().utils.WeakFileLock(partial.with_name(f"{partial.name}.lock")):
+            there = self.cached(place)
+            if there is not None and not anew and damage(there) is None:
+                return there
+            return self._fetched(place, what, partial)
+
+    def _fetched(self, place: str, what: str, partial: Path) -> Path:
+        revision, files = self._listed(place)
         if not files:
             raise HubUnavailable(what, "the hub has no such folder", "Look at its page for the names that there are.")
-        partial = self.folder / ".partial" / place
-        partial.mkdir(parents=True, exist_ok=True)
         for file in files:
-            with _asked(what):
-                self._fetch_file(partial, place, file, revision)
+            self._fetch_file(partial, place, file, revision)
         fetched = partial / place
         (fetched / MANIFEST).write_bytes(msgspec.json.encode(Manifest(self.repo_id, revision, files)))
         final = self.folder / place
@@ -180,6 +190,7 @@ def _client() -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError:
         raise MissingExtra("The hub", "blackbox") from None
     return huggingface_hub

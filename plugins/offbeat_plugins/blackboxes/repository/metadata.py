@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
         seed_column: of a data frame.
         modes: of objectives; where they are not recorded, as their names suggest.
         cumulative: whether the time is; None: to be found out.
+        constants: of the space, as JSON.
         notes: what was made up.
     """
 
@@ -49,6 +51,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     seed_column: str | None = None
     modes: Mapping[str, Mode | None] = {}
     cumulative: bool | None = None
+    constants: str = "{}"
     notes: tuple[str, ...] = ()
 
     @staticmethod
@@ -86,6 +89,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
                 if name != elapsed
             },
             cumulative=own["elapsed"] == "cumulative" if own.get("elapsed") in ("cumulative", "per-level") else None,
+            constants=json.dumps(_object(own, "constants")),
             notes=tuple(notes),
         )
 

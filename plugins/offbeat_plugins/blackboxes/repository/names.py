@@ -28,6 +28,11 @@ KNOWN: Final = (
 )  # fmt: skip
 """Folders that the hub's repository has or had."""
 
+FAMILIES: Final = (
+    "fcnet, nasbench201, lcbench, pd1, icml-deepar, icml-xgboost, hpob_NNNN, tabrepo_MODEL, autoencodix_MODEL"
+)
+"""The same in words."""
+
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from offbeat.errors import DamagedBlackbox, InvalidArgument, OffbeatError, UnknownBlackbox, nearest
+from offbeat.errors import DamagedBlackbox, HubUnavailable, InvalidArgument, OffbeatError, UnknownBlackbox, nearest
 from offbeat.protocols import Blackbox
 from offbeat.registry import available
 from offbeat_plugins.blackboxes.repository import hub as hubs
 from offbeat_plugins.blackboxes.repository.assembly import Options
 from offbeat_plugins.blackboxes.repository.folders import local_folder, local_names, root_of
 from offbeat_plugins.blackboxes.repository.layouts import require_layout
-from offbeat_plugins.blackboxes.repository.names import KNOWN, REPO_ID, places
+from offbeat_plugins.blackboxes.repository.names import FAMILIES, KNOWN, REPO_ID, places
 from offbeat_plugins.blackboxes.repository.writing import TableLayout, written
+from offbeat_plugins.blackboxes.surrogate import add_surrogate
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
 
 
@@ -71,6 +72,26 @@ class BlackboxRepository:
     ) -> Blackbox:
         """A blackbox; see `offbeat.blackbox.load_blackbox`.
 
+        A table whose space has infinitely many configurations holds none of those that a search would propose: the
+        nearest one that it holds answers (`add_surrogate`). `table` gives the table itself.
+
+        Raises as `table` does.
+        """
+        found = self.table(name, dataset, resource_attr=resource_attr, seconds_per_level=seconds_per_level)
+        if isinstance(found, TabularBlackbox) and found.space.size is None:
+            return add_surrogate(found)
+        return found
+
+    def table(
+        self,
+        name: str,
+        dataset: str | None = None,
+        *,
+        resource_attr: str | None = None,
+        seconds_per_level: float | None = None,
+    ) -> Blackbox:
+        """What the files hold: a `TabularBlackbox`, which answers for its own configurations alone, or a network.
+
         A folder from the hub whose files are damaged is fetched again, once.
 
         Raises UnknownBlackbox, InvalidArgument, DamagedBlackbox, HubUnavailable, MissingExtra.
@@ -86,13 +107,12 @@ class BlackboxRepository:
                 raise DamagedBlackbox(
                     error.path, error.reason, "Load it without local_files_only=True: it is fetched again."
                 ) from None
-        return _read(self._hub.fetch(folder.relative_to(self._hub.folder).as_posix()), name, dataset, options)
+        place = folder.relative_to(self._hub.folder).as_posix()
+        return _read(self._hub.fetch(place, anew=True), name, dataset, options)
 
     def describe(self, name: str) -> dict[str, Any]:
         """What a folder that is here holds, from its headers: layout, tasks with their extents, objectives; or its problem."""
-        folder = self._here(name)
-        if folder is None:
-            raise self._unknown(name)
+        folder = self._require_here(name)
         found: dict[str, Any] = {
             "name": name,
             "from": self._hub.repo_id if self._is_fetched(folder) else "folder",
@@ -112,9 +132,7 @@ class BlackboxRepository:
 
     def verify(self, name: str) -> str | None:
         """What is wrong with a folder, None if nothing: every task is read, and where it was fetched every hash compared."""
-        folder = self._here(name)
-        if folder is None:
-            raise self._unknown(name)
+        folder = self._require_here(name)
         if self._is_fetched(folder):
             fault = hubs.damage(folder, thorough=True)
             if fault is not None:
@@ -133,7 +151,7 @@ class BlackboxRepository:
             raise InvalidArgument("This repository was opened with local_files_only=True.")
         if not self._custom and name not in KNOWN:
             raise self._unknown(name)
-        return self._hub.fetch(places(name)[-1])
+        return self._fetched(name, anew=True)
 
     def write(
         self, name: str, tables: Mapping[str, TabularBlackbox] | TabularBlackbox, layout: TableLayout = "shared-table"
@@ -143,7 +161,8 @@ class BlackboxRepository:
         Args:
             name: of the folder, which must not be there.
             tables: one for each task; a single one is the task of the folder's own name.
-            layout: "shared-table" where all have the same configurations, seeds and levels, "task-tables" otherwise.
+            layout: "shared-table" where all have the same configurations, seeds and levels; "task-tables" where they have
+                not; "task-frames" for data frames, a row for each evaluation.
 
         Raises InvalidArgument.
         """
@@ -168,8 +187,15 @@ class BlackboxRepository:
             if not self._custom and name not in KNOWN:
                 raise self._unknown(name)
             if self._local_only:
-                raise UnknownBlackbox(name, self.names(), f"{self.root}, with local_files_only=True,")
-        return self.fetch(name)
+                raise HubUnavailable(
+                    f"The blackbox {name!r}",
+                    f"it is not in {self.root}, and local_files_only=True",
+                    "Load it once without that.",
+                )
+        return self._fetched(name, anew=self._force)
+
+    def _fetched(self, name: str, *, anew: bool) -> Path:
+        return self._hub.fetch(places(name)[-1], anew=anew)
 
     def _here(self, name: str) -> Path | None:
         """The folder of a name on this machine: the root's, then the fetched one. Raises InvalidArgument."""
@@ -178,12 +204,26 @@ class BlackboxRepository:
             return local
         return next((found for place in places(name) if (found := self._hub.cached(place)) is not None), None)
 
+    def _require_here(self, name: str) -> Path:
+        """The folder of a name on this machine. Raises UnknownBlackbox, InvalidArgument."""
+        folder = self._here(name)
+        if folder is None and (self._custom or name in KNOWN):
+            raise InvalidArgument(
+                f"{name!r} is not on this machine yet: `offbeat blackboxes {name} --fetch` fetches it, and so does "
+                f"load_blackbox({name!r}, ...)."
+            )
+        if folder is None:
+            raise self._unknown(name)
+        return folder
+
     def _is_fetched(self, folder: Path) -> bool:
         return folder.is_relative_to(self._hub.folder)
 
     def _unknown(self, name: str) -> UnknownBlackbox:
         plugins = [info.name for info in available("offbeat.blackboxes")]
-        return UnknownBlackbox(name, [*plugins, *self.names(), *KNOWN], str(self.root))
+        here = [*plugins, *self.names()]
+        choices = f"Here: {', '.join(here)}. On the hub: {FAMILIES}."
+        return UnknownBlackbox(name, [*here, *KNOWN], str(self.root), choices)
 
 
 def _read(folder: Path, name: str, dataset: str | None, options: Options) -> Blackbox:

@@ -7,9 +7,9 @@ from typing import Final
 
 from offbeat.errors import DamagedBlackbox
 from offbeat_plugins.blackboxes.repository.assembly import Options, Parts, assembled
-from offbeat_plugins.blackboxes.repository.domains import entries_from_json
+from offbeat_plugins.blackboxes.repository.columns import read_recorded
 from offbeat_plugins.blackboxes.repository.fidelity import fidelity_name
-from offbeat_plugins.blackboxes.repository.files import count_rows, open_array, read_columns, read_json
+from offbeat_plugins.blackboxes.repository.files import count_rows, open_array
 from offbeat_plugins.blackboxes.repository.layout import Extent
 from offbeat_plugins.blackboxes.repository.metadata import Metadata
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
@@ -49,15 +49,13 @@ class SharedTable:
     def load(self, folder: Path, task: str, options: Options) -> TabularBlackbox:
         """One task: a view of the array, which stays on the disk."""
         metadata = Metadata.read(folder)
-        entries = entries_from_json(read_json(folder / SPACE), folder / SPACE)
         table = open_array(folder / VALUES, AXES)
         if table.shape[0] != len(metadata.tasks):
             raise DamagedBlackbox(
                 str(folder / VALUES), f"it has {table.shape[0]} tasks, metadata.json names {len(metadata.tasks)}"
             )
         parts = Parts(
-            entries=entries,
-            columns=read_columns(folder / CONFIGS, entries),
+            recorded=read_recorded(folder / SPACE, folder / CONFIGS, metadata.constants),
             values=table[metadata.tasks.index(task)],
             fidelities=open_array(folder / FIDELITIES, ("fidelity",)),
             fidelity=fidelity_name(folder / FIDELITY, metadata),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
@@ -13,6 +14,7 @@ from offbeat.errors import DamagedBlackbox
 from offbeat.space.domain import Domain
 from offbeat.space.entries import Conditional
 from offbeat_plugins.blackboxes.repository.assembly import Options, Parts, assembled
+from offbeat_plugins.blackboxes.repository.columns import configurations
 from offbeat_plugins.blackboxes.repository.domains import entries_from_json
 from offbeat_plugins.blackboxes.repository.fidelity import fidelity_name
 from offbeat_plugins.blackboxes.repository.files import count_rows, read_columns, read_json, require
@@ -57,15 +59,14 @@ class TaskFrames:
             require(path, name, frame, "column")
         if metadata.seed_column is not None:
             require(path, metadata.seed_column, frame, "seed column")
-        rows = _of_task(frame, task)
+        rows = frame if "task" in (*names, *metadata.objectives) else _of_task(frame, task)
         n = len(rows[metadata.objectives[0]])
         if n == 0:
             raise DamagedBlackbox(str(path), f"it has no row of the task {task!r}")
         levels = [float(one) for one in rows[fidelity]] if fidelity in rows else [1.0] * n
         columns, values, fidelities = _dense(rows, names, metadata, levels)
         parts = Parts(
-            entries=entries,
-            columns=columns,
+            recorded=configurations(entries | json.loads(metadata.constants), columns, path),
             values=values,
             fidelities=fidelities,
             fidelity=fidelity,

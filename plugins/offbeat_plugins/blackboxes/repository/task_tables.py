@@ -7,9 +7,9 @@ from typing import Final
 
 from offbeat.errors import DamagedBlackbox
 from offbeat_plugins.blackboxes.repository.assembly import Options, Parts, assembled
-from offbeat_plugins.blackboxes.repository.domains import entries_from_json
+from offbeat_plugins.blackboxes.repository.columns import read_recorded
 from offbeat_plugins.blackboxes.repository.fidelity import fidelity_name
-from offbeat_plugins.blackboxes.repository.files import count_rows, open_array, read_columns, read_json
+from offbeat_plugins.blackboxes.repository.files import count_rows, open_array
 from offbeat_plugins.blackboxes.repository.layout import Extent
 from offbeat_plugins.blackboxes.repository.metadata import Metadata
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
@@ -49,11 +49,9 @@ class TaskTables:
         """One task; the files of the others are not opened."""
         metadata = Metadata.read(folder)
         _check_there(folder, task)
-        entries = entries_from_json(read_json(folder / SPACE), folder / SPACE)
         configs, values = folder / f"{task}{CONFIGS}", folder / f"{task}{VALUES}"
         parts = Parts(
-            entries=entries,
-            columns=read_columns(configs, entries),
+            recorded=read_recorded(folder / SPACE, configs, metadata.constants),
             values=open_array(values, AXES),
             fidelities=open_array(folder / f"{task}{FIDELITIES}", ("fidelity",)),
             fidelity=fidelity_name(folder / f"{task}{FIDELITY}", metadata),

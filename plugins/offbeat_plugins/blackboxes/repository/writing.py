@@ -1,4 +1,4 @@
-"""Tables as folders of the repository, in the two layouts with arrays.
+"""Tables as folders of the repository, in the three layouts that hold tables.
 
 What the layouts have no place for (senses of objectives, domains that their JSON cannot say) stands beside, under keys
 that other readers pass over.
@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
 from offbeat.space import Space
 from offbeat_plugins.blackboxes.repository import shared_table as shared
+from offbeat_plugins.blackboxes.repository import task_frames as frames
 from offbeat_plugins.blackboxes.repository import task_tables as apart
 from offbeat_plugins.blackboxes.repository.domains import entries_to_json
 from offbeat_plugins.blackboxes.repository.metadata import FILE, OWN
 from offbeat_plugins.blackboxes.tabular import TabularBlackbox
 
-TableLayout: TypeAlias = Literal["shared-table", "task-tables"]
+TableLayout: TypeAlias = Literal["shared-table", "task-tables", "task-frames"]
+
+SEED: Final = "seed"
+TASK: Final = "task"
+"""Columns of a data frame beside hyperparameters, fidelity and objectives."""
 
 
 def written(folder: Path, tables: Mapping[str, TabularBlackbox], layout: TableLayout) -> Path:
@@ -34,8 +39,8 @@ def written(folder: Path, tables: Mapping[str, TabularBlackbox], layout: TableLa
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        (_write_shared if layout == "shared-table" else _write_apart)(partial, tables)
-        _write_common(partial, tables)
+        _WRITERS[layout](partial, tables)
+        _write_common(partial, tables, {"seed_col": SEED} if layout == "task-frames" else {})
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -43,10 +48,8 @@ def written(folder: Path, tables: Mapping[str, TabularBlackbox], layout: TableLa
 
 
 def _check(folder: Path, tables: Mapping[str, TabularBlackbox], layout: str) -> None:
-    if layout not in ("shared-table", "task-tables"):
-        raise InvalidArgument(
-            f"layout={layout!r} cannot be written. {nearest(str(layout), ('shared-table', 'task-tables'))}"
-        )
+    if layout not in _WRITERS:
+        raise InvalidArgument(f"layout={layout!r} cannot be written. {nearest(str(layout), _WRITERS)}")
     if folder.exists():
         raise InvalidArgument(f"There is a {folder} already; give another name, or delete it.")
     if not isinstance(tables, Mapping) or not tables:
@@ -99,7 +102,30 @@ def _write_apart(folder: Path, tables: Mapping[str, TabularBlackbox]) -> None:
         _write_json(folder / f"{task}{apart.FIDELITY}", _fidelity(table))
 
 
-def _write_common(folder: Path, tables: Mapping[str, TabularBlackbox]) -> None:
+def _write_frames(folder: Path, tables: Mapping[str, TabularBlackbox]) -> None:
+    for task, table in tables.items():
+        names = [*table.space.domains, *table.objectives, table.resource_attr, SEED, TASK]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidArgument(
+                    f"A data frame would have two columns {name!r}; rename one, or use another layout."
+                )
+        values = _values(table)
+        # A row for each evaluation that there is.
+        configs, seeds, levels = np.nonzero(~np.isnan(values).all(axis=3))
+        columns: dict[str, Any] = {
+            name: [table.configs[i].get(name) for i in configs.tolist()] for name in table.space.domains
+        }
+        columns |= {name: values[configs, seeds, levels, i] for i, name in enumerate(table.objectives)}
+        places = np.asarray(table.levels)
+        _write_parquet(
+            folder / frames.FRAME.format(task),
+            {**columns, table.resource_attr: places[levels], SEED: seeds, TASK: [task] * len(configs)},
+        )
+    _write_json(folder / frames.FIDELITY, _fidelity(next(iter(tables.values()))))
+
+
+def _write_common(folder: Path, tables: Mapping[str, TabularBlackbox], more: Mapping[str, Any]) -> None:
     first = next(iter(tables.values()))
     ranked = [name for name, mode in first.objectives.items() if mode is not None and name != first.elapsed_attr]
     _write_json(folder / shared.SPACE, entries_to_json(first.space))
@@ -111,7 +137,12 @@ def _write_common(folder: Path, tables: Mapping[str, TabularBlackbox]) -> None:
             "metric_elapsed_time": first.elapsed_attr,
             "metric_default": ranked[0] if ranked else next(iter(first.objectives)),
             "time_attr": first.resource_attr,
-            OWN: {"modes": dict(first.objectives), "elapsed": first.elapsed},
+            **more,
+            OWN: {
+                "modes": dict(first.objectives),
+                "elapsed": first.elapsed,
+                "constants": dict(first.space.constants),
+            },
         },
     )
 
@@ -134,14 +165,24 @@ def _fidelity(table: TabularBlackbox) -> dict[str, Any]:
 
 
 def _write_columns(path: Path, space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
+    _write_parquet(path, {name: [config.get(name) for config in configs] for name in space.domains})
+
+
+def _write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise MissingExtra("Writing a blackbox repository", "blackbox") from None
-    columns = {name: [config.get(name) for config in configs] for name in space.domains}
-    parquet.write_table(pyarrow.table(columns), str(path), compression="gzip")
+    parquet.write_table(pyarrow.table(dict(columns)), str(path), compression="gzip")
 
 
 def _write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+_WRITERS: Final[Mapping[str, Callable[[Path, Mapping[str, TabularBlackbox]], None]]] = {
+    "shared-table": _write_shared,
+    "task-tables": _write_apart,
+    "task-frames": _write_frames,
+}

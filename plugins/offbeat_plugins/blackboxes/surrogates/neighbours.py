@@ -15,7 +15,7 @@ class Neighbours:
     """Points (n, d) in the unit cube, in a k-d tree (scipy). Of equally near ones the first is the nearest."""
 
     def __init__(self, points: NDArray[Any]) -> None:
-        from scipy.spatial import cKDTree
+        from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
         self._tree = cKDTree(points)
         self._several = len(points) > 1

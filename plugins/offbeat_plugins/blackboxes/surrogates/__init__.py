@@ -1,0 +1,1 @@
+"""What stands behind `add_surrogate`: answers for configurations that a table does not hold."""

@@ -114,3 +114,23 @@ def test_mistakes_are_named(home: Path, capsys: Any) -> None:
     ):
         assert main(["bench", *argv, "--home", str(home)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_early_stopping_pays_on_the_fit_as_it_does_in_truth(tmp_path: Path) -> None:
+    from offbeat import StoppingCriterion, Tuner
+    from offbeat.backend import SimulatedBackend
+    from offbeat.blackbox import load_blackbox
+    from offbeat.optimizer.baselines import ASHA, RandomSearch
+
+    digits = load_blackbox("digits")
+    for name, kind, trials in (("one", ASHA, 80), ("two", RandomSearch, 30)):
+        options = {"resource_attr": "epoch", "max_resource_attr": "epochs", "random_seed": 1}
+        scheduler = kind(digits.space, "val_error", **options)
+        stop = StoppingCriterion(max_num_trials_started=trials)
+        Tuner(SimulatedBackend(digits), scheduler, stop, name=name, observers=[], home=tmp_path, durability="end").run()
+    # A fifth of the usual budget: later on, both have found what there is.
+    fitted = past(["one", "two"], workers=[4], trainings=10, home=tmp_path)
+    truth = Benchmark(name="truth", blackbox="digits", metric="val_error", n_workers=4, trainings=10)
+    comparison = compare("random,asha", [truth, *fitted.benchmarks], seeds=10, folder=tmp_path / "bench")
+    ends = {group.name: [group.score(method, 1.0).mean for method in ("random", "asha")] for group in comparison.groups}
+    assert all(asha < 0.8 * random for random, asha in (ends["digits"], ends["past"])), ends

@@ -45,6 +45,8 @@ def test_import_and_then_as_any_other(source: Path, tmp_path: Path, capsys: Any)
     ):
         assert main([*command, *home]) == 0
         assert expected in capsys.readouterr().out
+    assert main(["verify", "past", *home]) == 1
+    assert "Not verified: it was imported from ray" in capsys.readouterr().out
     assert main(["resume", "past", *home]) == 2
     assert "was imported from ray and cannot be resumed" in capsys.readouterr().err
 

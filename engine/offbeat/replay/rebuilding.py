@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from offbeat import describe
 from offbeat.errors import InvalidArgument, OffbeatError
-from offbeat.events import ComponentDescription, Event, ExperimentSpec
+from offbeat.events import IMPORTED, ComponentDescription, Event, ExperimentSpec
 from offbeat.protocols import LedgerView, Objective, ProposalRequest, Scheduler
 from offbeat.registry import find
 from offbeat.space import Space
@@ -49,6 +49,9 @@ class Rebuilt(NamedTuple):
 
 def rebuilt(description: ComponentDescription, spec: ExperimentSpec) -> Rebuilt:
     """The scheduler that a journal describes. Never raises: a past can be looked at without it."""
+    if description.name == IMPORTED:
+        origin = f"{description.distribution} {description.version}".strip()
+        return Rebuilt(Silent(spec), f"it was imported from {origin}, whose decisions cannot be made again here")
     try:
         scheduler: Any = describe.build(description)
     except InvalidArgument:

@@ -59,3 +59,14 @@ def test_wrong_targets() -> None:
         finite_targets([1.0, 2.0], 3)
     with pytest.raises(ValueError, match="'log' is not valid"):
         transformed(np.zeros(3), "log")  # type: ignore[arg-type]
+
+
+def test_the_power_has_the_highest_likelihood() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle here")
+    y = np.random.default_rng(0).gamma(0.7, size=200)
+    off = y - np.median(y)
+    off = off / (1.4826 * np.median(np.abs(off)))
+    best = max(np.linspace(-2, 2, 21), key=lambda exponent: stats.yeojohnson_llf(exponent, off))
+    expected = stats.yeojohnson(off, best)
+    expected = (expected - expected.mean()) / expected.std()
+    assert np.allclose(transformed(y, "power"), expected, atol=1e-8)

@@ -46,7 +46,8 @@ class Options:
         constraints: number of constraint columns of the targets.
         cost: whether the last column of the targets is the logarithm of cost; log EI then loses cost_exponent of it.
         kappa: deviations below the mean, of "ucb".
-        transform: of the objective before the fit; see `surrogates.targets`.
+        transform: of the objective before the fit; see `surrogates.targets`. The power leaves symmetric targets nearly as they are
+            and takes the skew from others, such as losses over decades.
         prior: of the hyperparameters, and whether inputs are warped.
         resource: kernel over the resource column of the layout, if it has one; see `surrogates.resources`.
         level: resource in (0, 1] at which points are suggested, and whose lowest mean is to be improved on, if anything was
@@ -75,7 +76,7 @@ class Options:
     cost: bool = False
     cost_exponent: float = 1.0
     kappa: float = 2.0
-    transform: Transform = "standardise"
+    transform: Transform = "power"
     prior: Prior = field(default_factory=Prior)
     resource: ResourceKernel = ""
     level: float = 1.0

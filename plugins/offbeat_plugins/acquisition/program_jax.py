@@ -25,7 +25,9 @@ from offbeat_plugins.acquisition.program import (
     fits,
     setting_of,
 )
+from offbeat_plugins.acquisition.search import Found
 from offbeat_plugins.surrogates.arithmetic_jax import jax_arithmetic
+from offbeat_plugins.surrogates.process import Posterior
 
 BUCKETS: Final = (64, 128, 256, 384, 512, 640, 768, 1024)
 """Rows that programs are compiled for."""
@@ -53,10 +55,32 @@ def _compiled(shape: Shape) -> Any:
         TRACES[key] = TRACES.get(key, 0) + 1
         found, processes = fits(ar, model, seen, start, shape)
         run = partial(answer, setting_of(ar, model, shape), seen, processes, question, shape)
-        empty = jax.tree.map(lambda one: jax.numpy.zeros(one.shape, one.dtype), jax.eval_shape(run))
+        empty = _nothing(jax.numpy, processes, question, shape)
         return found, jax.lax.cond(searching, run, lambda: empty)
 
     return jax.jit(program)
+
+
+def _nothing(xp: Any, processes: list[Posterior], question: Question, shape: Shape) -> Answer:
+    """Zeros of the shapes of an answer, written out: asking JAX for them would trace the search a second time."""
+    more, width = question.normals.shape
+    starts, d = shape.effort.starts, question.candidates.shape[1]
+
+    def grown(process: Posterior) -> Posterior:
+        n = process.z.shape[0] + more
+        return Posterior(
+            xp.zeros_like(process.theta),
+            xp.zeros((n, d)),
+            xp.zeros(n),
+            xp.zeros((n, width)),
+            xp.zeros((n, n)),
+            xp.zeros_like(process.constant),
+            xp.zeros_like(process.noise),
+        )
+
+    aim = question.aim._replace(best=xp.zeros(width))
+    found = Found(xp.zeros(question.candidates.shape[0]), xp.zeros((starts, d)), xp.zeros(starts))
+    return Answer(tuple(grown(process) for process in processes), aim, found)
 
 
 class JaxSolver:

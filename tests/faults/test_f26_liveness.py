@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from offbeat import Start, StoppingCriterion, simulating
+from offbeat import Start, StoppingCriterion, plain, simulating
 from offbeat.backend import SimulatedBackend
 from offbeat.blackbox import FunctionBlackbox
 from offbeat.config_space import uniform
@@ -39,7 +39,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     monkeypatch.setattr(Driver, "_flush", after)
     # In simulated time many signals make one turn otherwise.
-    monkeypatch.setattr(simulating, "SIGNALS", 1)
+    monkeypatch.setattr(simulating, "EVENTS", 1)
+    monkeypatch.setattr(plain, "_MANY", range(1))
     return turns
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from offbeat.blackbox import load_blackbox
 from offbeat.config_space import choice, loguniform, randint
 from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
-from offbeat.optimizer.baselines import BORE, CQR, BayesianOptimization
-from offbeat.protocols import SchedulerContext
+from offbeat.optimizer.baselines import ASHA, BORE, CQR, BayesianOptimization
+from offbeat.protocols import Objective, SchedulerContext
+from offbeat.space import Space
+from offbeat_plugins.searchers.gp import GaussianProcessSearcher
 
 SPACE: dict[str, Any] = {
     "lr": loguniform(1e-5, 1e-1),
@@ -44,11 +47,24 @@ def cqr(space: Any = SPACE, metric: str = "loss", **options: Any) -> Any:
     return CQR(space, metric, **{"random_seed": 1, "num_candidates": 60, **options})
 
 
+def asha(space: Any = SPACE, metric: str = "loss", **options: Any) -> Any:
+    """Promotions between the proposals of a model."""
+    own = {name: options.pop(name) for name in ("deadline",) if name in options}
+    given = Space.of(space)
+    searcher = GaussianProcessSearcher(given, Objective.of(metric), backend="numpy", **own)
+    return ASHA(
+        given, metric, **{"random_seed": 1, "resource_attr": "epoch", "max_t": 3, "searcher": searcher, **options}
+    )
+
+
 needs_trees = pytest.mark.skipif(
     find_spec("sklearn") is None, reason="needs scikit-learn: pip install 'offbeat[trees]'"
 )
 EACH = pytest.mark.parametrize(
     "make", [bayesian_optimization, pytest.param(bore, marks=needs_trees), pytest.param(cqr, marks=needs_trees)]
+)
+WITH_ASHA = pytest.mark.parametrize(
+    "make", [*EACH.args[1], asha, pytest.param(partial(asha, type="promotion"), id="asha-promotion")]
 )
 Make = Callable[..., Any]
 
@@ -85,7 +101,7 @@ def children() -> set[int]:
     return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
-@EACH
+@WITH_ASHA
 @pytest.mark.asyncio
 async def test_the_process_comes_and_goes_with_the_session(tmp_path: Any, make: Make) -> None:
     before = children()
@@ -118,7 +134,7 @@ async def test_its_answer_is_the_one_made_at_once_whatever_happens_meanwhile(gam
     assert played.ask() != expected
 
 
-@EACH
+@WITH_ASHA
 @pytest.mark.asyncio
 async def test_a_model_that_is_too_late_is_replaced_by_a_random_draw_and_the_journal_says_so(
     tmp_path: Any, make: Make
@@ -130,7 +146,7 @@ async def test_a_model_that_is_too_late_is_replaced_by_a_random_draw_and_the_jou
     assert "model" not in origins(tmp_path)
 
 
-@EACH
+@WITH_ASHA
 @pytest.mark.asyncio
 async def test_a_model_whose_process_is_killed_again_and_again_is_started_again(tmp_path: Any, make: Make) -> None:
     scheduler = make()
@@ -156,7 +172,7 @@ async def test_a_model_whose_process_is_killed_again_and_again_is_started_again(
     assert origins(tmp_path)[-1] == "model"
 
 
-@EACH
+@WITH_ASHA
 def test_simulated_runs_repeat_bit_by_bit_and_cost_no_process(tmp_path: Any, make: Make) -> None:
     proposals = []
     for name in ("one", "two"):

@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from offbeat.errors import InvalidArgument, nearest
@@ -118,6 +119,12 @@ def require_count(name: str, value: object) -> None:
     """Raises InvalidArgument unless the value is a whole number from 1 up."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidArgument(f"{name}={value!r}: give a whole number from 1 up.")
+
+
+def require_seconds(name: str, value: object) -> None:
+    """Raises InvalidArgument unless the value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise InvalidArgument(f"{name}={value!r}: give seconds, a number above 0.")
 
 
 def one_name(value: str | None, alias: str | None, *, name: str, alias_name: str) -> str | None:

@@ -129,6 +129,7 @@ class TestTPEOverConditions(TestTPE):
 
 class TestREA(SchedulerContract):
     trials = 16
+    crash_stride = 3
 
     def make(self, **arguments: Any) -> Scheduler:
         return REA(**arguments, population_size=4, sample_size=3)
@@ -159,7 +160,7 @@ class TestCQR(SchedulerContract):
 
 class TestBayesianOptimization(SchedulerContract):
     trials = 6
-    crash_stride = 3
+    crash_stride = 5
 
     def make(self, **arguments: Any) -> Scheduler:
         return BayesianOptimization(**arguments, num_init_random=2, backend="numpy")
@@ -168,4 +169,4 @@ class TestBayesianOptimization(SchedulerContract):
 class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     config_space = TestTPEOverConditions.config_space
     small_space = TestGridSearchInOrder.small_space
-    crash_stride = 7
+    crash_stride = 11

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from offbeat.arguments import UnknownArgument
 from offbeat.config_space import choice, randint, uniform
-from offbeat.decisions import Continue, Decision, Pause, Resume, Start, Stop
+from offbeat.decisions import Continue, Decision, Fitted, Pause, Resume, Start, Stop
 from offbeat.describe import build, describe
 from offbeat.errors import InvalidArgument, UnknownPlugin
 from offbeat.events import (
@@ -30,7 +31,7 @@ from offbeat.events import (
     TrialStarted,
     TrialStopped,
 )
-from offbeat.protocols import LedgerView, ProposalRequest, Scheduler, Searcher
+from offbeat.protocols import LedgerView, ProposalRequest, Scheduler, SchedulerContext, Searcher
 from offbeat.trial import Ledger, Status, TrialId
 from offbeat_plugins.schedulers.asha import ASHA, ordinal
 from offbeat_plugins.schedulers.random_search import RandomSearch
@@ -659,6 +660,51 @@ async def test_a_searcher_may_take_its_time_and_sees_what_was_judged() -> None:
     for resource in (1, 2, 3, 4):
         play.report(0, resource, 1.0)
     assert [event.resource for event in searcher.events if isinstance(event, TrialResult)] == [1, 3]
+
+
+class Reasoning(Scripted):
+    """One that tells why, wants to be asked ahead, and has something that lives with the session."""
+
+    prefetch = 2
+
+    def __init__(self, answer: Start) -> None:
+        super().__init__([])
+        self.answer = answer
+        self.lives: list[Any] = []
+
+    def suggest(self, request: ProposalRequest, ledger: LedgerView) -> Any:
+        return self.answer
+
+    @asynccontextmanager
+    async def running(self, context: SchedulerContext) -> AsyncIterator[None]:
+        self.lives.append(context)
+        yield
+        self.lives.append("gone")
+
+
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+def test_what_a_searcher_says_of_its_proposal_is_kept(kind: Literal["stopping", "promotion"]) -> None:
+    fitted = Fitted("toy", {"a": 1})
+    said = Start(config={"lr": 0.5, "layers": 3}, why="model: because", tags={"parent": 7, "bracket": 5}, fitted=fitted)
+    scheduler = ASHA(SPACE, "loss", resource_attr="epoch", max_t=9, type=kind, searcher=Reasoning(said))
+    proposal = scheduler.propose(ProposalRequest(0, 0, 7), Ledger("loss"))
+    assert isinstance(proposal, Start)
+    assert (proposal.config, proposal.why, proposal.fitted) == (said.config, said.why, fitted)
+    assert proposal.tags == {"parent": 7, "bracket": 0}, "which bracket it is, only ASHA knows"
+    assert proposal.until == (1 if kind == "promotion" else None)
+
+
+@pytest.mark.asyncio
+async def test_a_searcher_lives_with_the_session_and_is_asked_ahead() -> None:
+    searcher = Reasoning(Start(config={"lr": 0.5, "layers": 3}))
+    scheduler = asha(max_t=9, searcher=searcher)
+    context = SchedulerContext(time="real", n_workers=2)
+    async with scheduler.running(context):
+        assert searcher.lives == [context]
+    assert searcher.lives == [context, "gone"]
+    assert (scheduler.prefetch, asha(max_t=9).prefetch) == (2, 0)
+    async with asha(max_t=9).running(context):
+        pass  # one that needs nothing
 
 
 def test_both_are_schedulers() -> None:

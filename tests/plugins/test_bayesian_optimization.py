@@ -1,26 +1,16 @@
-"""BayesianOptimization: what it finds, what it journals, and how it goes on when its model does not answer."""
+"""BayesianOptimization: what it finds, what it journals, and what it refuses."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from offbeat import StoppingCriterion, Tuner
 from offbeat import events as ev
-from offbeat.backend import CoroutineBackend, SimulatedBackend
-from offbeat.blackbox import load_blackbox
 from offbeat.config_space import choice, loguniform, optional, randint, require, uniform, when
 from offbeat.describe import build, describe
 from offbeat.errors import InvalidArgument
-from offbeat.home import ExperimentFolder
-from offbeat.journal import read_journal
 from offbeat.optimizer.baselines import BayesianOptimization, RandomSearch
 
 MIXED: dict[str, Any] = {
@@ -125,6 +115,7 @@ def test_it_is_described_and_built_again() -> None:
         ({"transform": "log"}, "transform='log'"),
         ({"num_init_random": 1}, "num_init_random=1"),
         ({"max_size_data": 3}, "max_size_data=3"),
+        ({"deadline": 0}, "deadline=0"),
         ({"backend": "torch"}, "backend='torch'"),
     ],
 )
@@ -136,91 +127,3 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_several_metrics_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="one metric"):
         BayesianOptimization(MIXED, ["loss", "cost"])
-
-
-# --- with an engine around it
-
-
-def recorded(home: Any, name: str = "bo") -> list[ev.Event]:
-    return [one.event for one in read_journal(ExperimentFolder(home / name))]
-
-
-def suggestions(home: Any, name: str = "bo") -> list[ev.Suggested]:
-    return [event for event in recorded(home, name) if isinstance(event, ev.Suggested) and event.kind == "start"]
-
-
-async def objective(trial: Any) -> None:
-    await trial.report(epoch=1, loss=distance(trial.config))
-
-
-def real(home: Any, scheduler: Any, trials: int = 14, **options: Any) -> Tuner:
-    stop = StoppingCriterion(max_num_trials_finished=trials)
-    return Tuner(
-        CoroutineBackend(objective), scheduler, stop, home=home, name="bo", observers=[], **{"n_workers": 2, **options}
-    )
-
-
-def children() -> set[int]:
-    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
-
-
-@pytest.mark.asyncio
-async def test_in_real_time_the_model_has_a_process_of_its_own_and_it_goes_with_the_session(tmp_path: Any) -> None:
-    before = children()
-    scheduler = bo()
-    await real(tmp_path, scheduler).arun()
-    assert scheduler._searcher._thinking._worker is None
-    assert children() <= before
-    found = origins(event.why for event in suggestions(tmp_path))
-    assert found.count("model") >= 5
-    assert "fallback" not in found
-    requests = [e for e in recorded(tmp_path) if isinstance(e, ev.ProposalRequested)]
-    assert any(event.slot == ev.AHEAD for event in requests)
-
-
-@pytest.mark.asyncio
-async def test_a_model_that_is_too_late_is_replaced_by_a_random_draw_and_the_journal_says_so(tmp_path: Any) -> None:
-    await real(tmp_path, bo(deadline=1e-6), trials=9).arun()
-    told = [event for event in suggestions(tmp_path) if event.why.startswith("fallback")]
-    assert told
-    assert "had no answer within 1e-06 s and was killed" in told[0].why
-    assert not any(event.why.startswith("model") for event in suggestions(tmp_path))
-
-
-@pytest.mark.asyncio
-async def test_a_model_whose_process_is_killed_again_and_again_is_started_again(tmp_path: Any) -> None:
-    scheduler = bo()
-    killed = ended = last = 0
-
-    async def deadly(trial: Any) -> None:
-        nonlocal killed, ended, last
-        worker = scheduler._searcher._thinking._worker
-        if worker is not None and worker.pid is not None and len(scheduler._searcher._trials) > 5 and killed < 3:
-            with suppress(ProcessLookupError):  # the one before may not have been missed yet
-                os.kill(worker.pid, signal.SIGKILL)
-                killed, last = killed + 1, ended
-        await trial.report(epoch=1, loss=distance(trial.config))
-        ended += 1
-
-    tuner = Tuner(
-        CoroutineBackend(deadly), scheduler, lambda usage: killed == 3 and ended >= last + 8, n_workers=2, home=tmp_path,
-        name="bo", observers=[],
-    )  # fmt: skip
-    await asyncio.wait_for(tuner.arun(), 50)
-    assert killed == 3
-    assert not any(isinstance(event, ev.TrialFailed) for event in recorded(tmp_path))
-    assert suggestions(tmp_path)[-1].why.startswith("model")
-
-
-def test_simulated_runs_repeat_bit_by_bit_and_cost_no_process(tmp_path: Any) -> None:
-    digests = []
-    for name in ("one", "two"):
-        blackbox = load_blackbox("digits")
-        scheduler = BayesianOptimization(
-            blackbox.space, "val_error", resource_attr="epoch", random_seed=4, backend="numpy"
-        )
-        stop = StoppingCriterion(max_num_trials_started=14)
-        Tuner(SimulatedBackend(blackbox), scheduler, stop, home=tmp_path, name=name, observers=[]).run()
-        digests.append([(event.config, event.why) for event in suggestions(tmp_path, name)])
-    assert digests[0] == digests[1]
-    assert any(why.startswith("model") for _, why in digests[0])

@@ -166,6 +166,8 @@ def test_normal_scores_keep_the_order_and_ties() -> None:
         (BORE, {"gamma": 1.0}, "gamma=1.0"),
         (BORE, {"num_candidates": 0}, "num_candidates=0"),
         (BORE, {"metric": ["a", "b"]}, "one metric"),
+        (BORE, {"deadline": 0}, "deadline=0: give seconds"),
+        (CQR, {"deadline": "10"}, "deadline='10'"),
         (CQR, {"num_candidates": 1.5}, "num_candidates=1.5"),
         (CQR, {"num_init_random": 1}, "2 measured trials"),
         (CQR, {"random_fraction": "x"}, "share from 0 to 1"),

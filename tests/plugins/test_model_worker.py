@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from offbeat_plugins.modelling.thinking import Thinking
 from offbeat_plugins.modelling.worker import ModelFailed, ModelWorker
 
 HANG: tuple[str, dict[str, Any]] = ("signal:pause", {})
+
+
+def children() -> set[int]:
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
 def alive(pid: int) -> bool:
@@ -148,6 +153,22 @@ async def test_a_call_that_is_cancelled_leaves_no_process() -> None:
         assert not alive(pid)
 
 
+@pytest.mark.parametrize("turns", range(1, 8))
+@pytest.mark.asyncio
+async def test_one_that_is_cancelled_twice_in_any_moment_of_its_start_leaves_none_either(turns: int) -> None:
+    before = children()
+    async with ModelWorker() as worker:
+        call = asyncio.create_task(worker.call("os:getpid", {}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(2):
+            call.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert children() <= before
+
+
 @pytest.mark.asyncio
 async def test_the_process_ends_with_the_one_that_started_it() -> None:
     """Also in the middle of a computation: its input has ended."""
@@ -155,7 +176,8 @@ async def test_the_process_ends_with_the_one_that_started_it() -> None:
     await worker.call("os:getpid", {})
     call = asyncio.create_task(worker.call(*HANG))
     await asyncio.sleep(0)
-    process = worker._process
+    assert worker._process is not None
+    process = worker._process.result()
     assert process is not None
     assert process.stdin is not None
     process.stdin.close()

@@ -117,7 +117,8 @@ class Position(msgspec.Struct, frozen=True):
 
 _NULL: Final = b":null"
 
-_SCALARS: Final = frozenset((int, float, str, bool, type(None)))
+SCALARS: Final = frozenset((int, float, str, bool, type(None)))
+"""Types of JSON's plain values."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _line: Final = msgspec.json.Decoder(Line)
@@ -301,7 +302,7 @@ def _payload(events: list[Event]) -> bytes:
 
 def _flat(event: Suggested) -> bool:
     """Whether no list or object is in the configuration and the tags, in which a null might follow something else."""
-    return _SCALARS.issuperset(map(type, (event.config or {}).values())) and _SCALARS.issuperset(
+    return SCALARS.issuperset(map(type, (event.config or {}).values())) and SCALARS.issuperset(
         map(type, event.tags.values())
     )
 

@@ -30,7 +30,8 @@ class SchedulerContract:
         allows_duplicates: it may propose a configuration twice.
         mirrors: mode="max" on mirrored values decides exactly like mode="min"; False where rounding prevents that.
         ends_by_itself: it may have nothing more to propose while the space is not exhausted.
-        crash_stride: break the run off after every event (1), or after every n-th where proposals take long.
+        crash_stride: break the run off, and compare with one rebuilt from the journal, after every event (1), or after every
+            n-th where proposals take long.
     """
 
     config_space: Mapping[str, Any] = SPACE
@@ -72,7 +73,7 @@ class SchedulerContract:
         checks.check_repeats(self.case)
 
     def test_replay_rebuilds_the_state(self) -> None:
-        checks.check_replay_rebuilds_the_state(self.case)
+        checks.check_replay_rebuilds_the_state(self.case, self.crash_stride)
 
     def test_survives_a_crash_at_every_event(self) -> None:
         checks.check_survives_a_crash_at_every_event(self.case, self.crash_stride)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from offbeat.protocols import SchedulerContext
 from offbeat_plugins.modelling.worker import MEMORY, ModelFailed, ModelWorker
+
+T = TypeVar("T")
 
 FIRST: Final = 300.0
 """Seconds that the first call may take: it imports and compiles."""
@@ -41,6 +43,11 @@ class Thinking:
         except Exception as error:  # as from the process: a model that fails is an answer
             raise ModelFailed(f"{self._name} failed: {type(error).__name__}: {error}") from error
 
+    def then(self, arguments: Mapping[str, Any], made: Callable[[Any], T]) -> T | Awaitable[T]:
+        """What is made of the answer, at once or later, as the call is. Raises ModelFailed, or the awaitable does."""
+        answer = self(arguments)
+        return _later(answer, made) if isinstance(answer, Awaitable) else made(answer)
+
     @asynccontextmanager
     async def running(self, context: SchedulerContext, warm_up: Mapping[str, Any] | None = None) -> AsyncIterator[None]:
         """The process, while a session in real time runs; in simulated time nothing is started.
@@ -62,6 +69,10 @@ class Thinking:
                 warming.cancel()
                 with suppress(asyncio.CancelledError):
                     await warming
+
+
+async def _later(answer: Awaitable[Any], made: Callable[[Any], T]) -> T:
+    return made(await answer)
 
 
 async def _tried(worker: ModelWorker, function: str, arguments: Mapping[str, Any] | None) -> None:

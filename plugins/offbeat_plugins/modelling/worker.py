@@ -55,7 +55,9 @@ class ModelWorker:
         self._deadline = deadline
         self._memory = memory
         self._environment = {**THREADS, **(environment or {})}
-        self._process: asyncio.subprocess.Process | None = None
+        #: A task, so that a process that is started in the moment of a cancellation is known to whoever ends it.
+        self._process: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self._endings: set[asyncio.Task[str]] = set()
         self._turn = asyncio.Lock()
         self._number = 0
         self._closed = False
@@ -64,7 +66,10 @@ class ModelWorker:
     @property
     def pid(self) -> int | None:
         """Of the process, if there is one."""
-        return None if self._process is None else self._process.pid
+        process = self._process
+        if process is None or not process.done() or process.cancelled() or process.exception() is not None:
+            return None
+        return process.result().pid
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,6 +78,8 @@ class ModelWorker:
         self._closed = True
         with anyio.CancelScope(shield=True):
             await self._kill()
+            if self._endings:
+                await asyncio.wait(self._endings)
 
     async def call(self, function: str, arguments: Mapping[str, Any], *, deadline: float | None = None) -> Any:
         """What the function "module:name" answers to keyword arguments (numbers, text, lists, dicts, NumPy arrays).
@@ -105,9 +112,8 @@ class ModelWorker:
 
     async def _exchange(self, request: bytes) -> Any:
         if self._process is None:
-            await self._start()
-        process = self._process
-        assert process is not None
+            self._process = asyncio.create_task(self._started())
+        process = await asyncio.shield(self._process)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(len(request).to_bytes(4, "little") + request)
@@ -115,9 +121,9 @@ class ModelWorker:
         size = int.from_bytes(await process.stdout.readexactly(4), "little")
         return codec.load(await process.stdout.readexactly(size))
 
-    async def _start(self) -> None:
+    async def _started(self) -> asyncio.subprocess.Process:
         self.starts += 1
-        self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # a file of the host's folder must not stand in for one of the library
             "-m",
@@ -131,23 +137,34 @@ class ModelWorker:
         )
 
     async def _kill(self) -> str:
-        """Ends the process if there is one; answers how it ended."""
-        process, self._process = self._process, None
-        if process is None:
+        """Ends the process if there is one, also if the caller is cancelled meanwhile; answers how it ended."""
+        started, self._process = self._process, None
+        if started is None:
             return "there was none"
-        if process.returncode is None:
-            with suppress(asyncio.TimeoutError, TimeoutError):
-                # One that has just died by itself says more than the signal that comes too late.
-                await asyncio.wait_for(asyncio.shield(process.wait()), 0.05)
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # it leads a session, and may have started others
-        with anyio.move_on_after(CLOSING):
-            await process.wait()
-        transport = getattr(process, "_transport", None)
-        if transport is not None:
-            transport.close()
-        return _ending(process.returncode)
+        ending = asyncio.create_task(_ended(started))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        return await asyncio.shield(ending)
+
+
+async def _ended(started: asyncio.Task[asyncio.subprocess.Process]) -> str:
+    try:
+        process = await started
+    except OSError as error:
+        return str(error)
+    if process.returncode is None:
+        with suppress(asyncio.TimeoutError, TimeoutError):
+            # One that has just died by itself says more than the signal that comes too late.
+            await asyncio.wait_for(asyncio.shield(process.wait()), 0.05)
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a session, and may have started others
+    with anyio.move_on_after(CLOSING):
+        await process.wait()
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
+    return _ending(process.returncode)
 
 
 def _ending(code: int | None) -> str:

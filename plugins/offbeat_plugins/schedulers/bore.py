@@ -30,6 +30,7 @@ class BORE(SingleFidelity):
         classifier: "trees", "forest", "logistic" or "mlp".
         gamma: share of the trials that count as good, 0 < gamma < 1.
         num_candidates: how many configurations are compared for each proposal.
+        deadline: seconds that the model may take for one, in a process of its own, while real trials run.
         random_seed: None chooses one, which the journal keeps.
         resource_attr: name under which the script reports its progress, if it does; `time_attr` is the same.
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run.
@@ -52,6 +53,7 @@ class BORE(SingleFidelity):
         classifier: Classifier = "trees",
         gamma: float = 0.25,
         num_candidates: int = 500,
+        deadline: float = 60.0,
         random_seed: int | None = None,
         resource_attr: str | None = None,
         time_attr: str | None = None,
@@ -78,5 +80,6 @@ class BORE(SingleFidelity):
             classifier=classifier,
             gamma=gamma,
             num_candidates=num_candidates,
+            deadline=deadline,
         )
         super().__init__(space, objective, random_seed, searcher)

@@ -28,6 +28,7 @@ class CQR(SingleFidelity):
         num_init_random: as long as fewer trials have been measured, draws are random.
         random_fraction: share of the later proposals that are random nevertheless.
         num_candidates: how many configurations are compared for each proposal.
+        deadline: seconds that the model may take for one, in a process of its own, while real trials run.
         random_seed: None chooses one, which the journal keeps.
         resource_attr: name under which the script reports its progress, if it does; `time_attr` is the same.
         max_resource_attr: name of the constant in `config_space` that tells the script how far to run.
@@ -48,6 +49,7 @@ class CQR(SingleFidelity):
         num_init_random: int = 5,
         random_fraction: float = 0.0,
         num_candidates: int = 2000,
+        deadline: float = 60.0,
         random_seed: int | None = None,
         resource_attr: str | None = None,
         time_attr: str | None = None,
@@ -72,5 +74,6 @@ class CQR(SingleFidelity):
             num_init_random=num_init_random,
             random_fraction=random_fraction,
             num_candidates=num_candidates,
+            deadline=deadline,
         )
         super().__init__(space, objective, random_seed, searcher)

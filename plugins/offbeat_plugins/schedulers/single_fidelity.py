@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from inspect import isawaitable
-from typing import Any
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from offbeat.arguments import highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Decision, Start
 from offbeat.events import Event
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, SchedulerContext, Searcher
 from offbeat.space import Space
+from offbeat_plugins.schedulers.searching import Answer, Searching
 
 
 def objective_of(
@@ -53,11 +52,10 @@ class SingleFidelity:
         self.objective = objective
         self.seed = seed_or_fresh(random_seed)
         self.recorded_arguments = {"random_seed": self.seed}
-        self.observes = getattr(searcher, "observes", None)
-        self.prefetch = int(getattr(searcher, "prefetch", 0))
         self._searcher = searcher
-        #: With the reason where the searcher tells one.
-        self._ask: Callable[[ProposalRequest, LedgerView], Any] = getattr(searcher, "suggest", searcher.propose)
+        self._searching = Searching(searcher)
+        self.observes = self._searching.observes
+        self.prefetch = self._searching.prefetch
 
     def observe(self, event: Event, ledger: LedgerView) -> Sequence[Decision]:
         """Shows the searcher what it wants to see; decides nothing."""
@@ -66,22 +64,14 @@ class SingleFidelity:
 
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """What the searcher needs while a session runs, if anything."""
-        own = getattr(self._searcher, "running", None)
-        return nullcontext() if own is None else own(context)
+        return self._searching.running(context)
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Start | Awaitable[Start | None] | None:
         """What the searcher proposes; None once it has nothing more."""
         if not request.may_start:
             return None
-        answer = self._ask(request, ledger)
-        if type(answer) is not dict and isawaitable(answer):
-            return _later(answer)
-        return _started(answer)
+        return self._searching.ask(request, ledger, _started)
 
 
-async def _later(answer: Awaitable[dict[str, Any] | Start | None]) -> Start | None:
-    return _started(await answer)
-
-
-def _started(answer: dict[str, Any] | Start | None) -> Start | None:
+def _started(answer: Answer) -> Start | None:
     return Start(config=answer) if isinstance(answer, dict) else answer

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from offbeat.arguments import require_count
+from offbeat.arguments import require_count, require_seconds
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
-from offbeat.protocols import Objective, ProposalRequest
+from offbeat.protocols import Objective, ProposalRequest, SchedulerContext
 from offbeat.space import Space
+from offbeat_plugins.modelling.thinking import Thinking
+from offbeat_plugins.searchers.bore_model import FUNCTION
 from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
 from offbeat_plugins.surrogates import parzen
-from offbeat_plugins.surrogates.class_probability import CLASSIFIERS, class_probability
+from offbeat_plugins.surrogates.class_probability import CLASSIFIERS
 from offbeat_plugins.surrogates.columns import Column
 
 if TYPE_CHECKING:
@@ -40,9 +43,12 @@ class BORESearcher(ModelBasedSearcher):
             `trees`), "mlp" (a neural network, with extra `jax`).
         gamma: share of the trials that are good, 0 < gamma < 1.
         num_candidates: how many are compared.
+        deadline: seconds that a fit may take in its own process, while real trials run.
 
     Raises InvalidArgument, MissingExtra.
     """
+
+    prefetch = 1
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class BORESearcher(ModelBasedSearcher):
         classifier: Classifier = "trees",
         gamma: float = 0.25,
         num_candidates: int = 500,
+        deadline: float = 60.0,
     ) -> None:
         if classifier not in CLASSIFIERS:
             raise InvalidArgument(f"classifier={classifier!r} is not valid. {nearest(str(classifier), CLASSIFIERS)}")
@@ -65,6 +72,7 @@ class BORESearcher(ModelBasedSearcher):
         if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < 1:
             raise InvalidArgument(f"gamma={gamma!r}: give a share above 0 and below 1, such as 0.25.")
         require_count("num_candidates", num_candidates)
+        require_seconds("deadline", deadline)
         super().__init__(
             space,
             objective,
@@ -75,8 +83,17 @@ class BORESearcher(ModelBasedSearcher):
         )
         self._classifier: Classifier = classifier
         self._gamma, self._candidates = gamma, num_candidates
+        self._kinds = [kind.to_json() for kind in self._columns.kinds]
+        self._thinking = Thinking(FUNCTION, deadline=deadline)
 
-    def prefer(self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """The model's process; it loads what it needs while the first trials run."""
+        x = self._columns.random(np.random.Generator(np.random.Philox(0)), 4)
+        return self._thinking.running(context, self._question(x, np.arange(4) < 1, x, 0))
+
+    def prefer(
+        self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator
+    ) -> Preference | Awaitable[Preference]:
         """The candidates by the probability that they are good."""
         good = labels(values, self._gamma)
         pending, rows = self._trials.pending, self.rows
@@ -87,10 +104,20 @@ class BORESearcher(ModelBasedSearcher):
         near = self._columns.settled(around(x[positive], kinds, rng, self._candidates // 2))
         candidates = rng.permutation(np.concatenate([wild, near]))
         seed = int(rng.integers(2**31))
-        found = class_probability(self._classifier, x, positive, candidates, columns=kinds, seed=seed)
-        order = np.argsort(-found, kind="stable")
-        why = f"probability {found[order[0]]:.3g} to be among the best {int(good.sum())} of {len(values)} trials"
-        return Preference((self._columns.decode(candidates[i][None])[0] for i in order), why)
+        best = f"among the best {int(good.sum())} of {len(values)} trials"
+
+        def by_probability(found: Array) -> Preference:
+            order = np.argsort(-found, kind="stable")
+            why = f"probability {found[order[0]]:.3g} to be {best}"
+            return Preference((self._columns.decode(candidates[i][None])[0] for i in order), why)
+
+        return self._thinking.then(self._question(x, positive, candidates, seed), by_probability)
+
+    def _question(self, x: Array, positive: NDArray[np.bool_], candidates: Array, seed: int) -> dict[str, Any]:
+        return {
+            "classifier": self._classifier, "columns": self._kinds, "x": x, "positive": positive,
+            "candidates": candidates, "seed": seed,
+        }  # fmt: skip
 
 
 def labels(values: Array, gamma: float) -> NDArray[np.bool_]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy.special import ndtri
 
-from offbeat.arguments import require_count
+from offbeat.arguments import require_count, require_seconds
 from offbeat.errors import MissingExtra
-from offbeat.protocols import Objective, ProposalRequest
+from offbeat.protocols import Objective, ProposalRequest, SchedulerContext
 from offbeat.space import Space
+from offbeat_plugins.modelling.thinking import Thinking
+from offbeat_plugins.searchers.cqr_model import FUNCTION
 from offbeat_plugins.searchers.model_based import ModelBasedSearcher, Preference
 from offbeat_plugins.surrogates import parzen
-from offbeat_plugins.surrogates.plain import FEW, numbers
-from offbeat_plugins.surrogates.quantiles import conformal_quantiles
+from offbeat_plugins.surrogates.quantiles import LEVELS
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -37,9 +39,12 @@ class CQRSearcher(ModelBasedSearcher):
     Args:
         space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
         num_candidates: how many random candidates are compared.
+        deadline: seconds that a fit may take in its own process, while real trials run.
 
     Raises InvalidArgument, MissingExtra.
     """
+
+    prefetch = 1
 
     def __init__(
         self,
@@ -51,10 +56,12 @@ class CQRSearcher(ModelBasedSearcher):
         num_init_random: int = 5,
         random_fraction: float = 0.0,
         num_candidates: int = 2000,
+        deadline: float = 60.0,
     ) -> None:
         if find_spec("sklearn") is None:
             raise MissingExtra("CQR", "trees")
         require_count("num_candidates", num_candidates)
+        require_seconds("deadline", deadline)
         super().__init__(
             space,
             objective,
@@ -64,18 +71,34 @@ class CQRSearcher(ModelBasedSearcher):
             random_fraction=random_fraction,
         )
         self._candidates = num_candidates
+        self._kinds = [kind.to_json() for kind in self._columns.kinds]
+        self._thinking = Thinking(FUNCTION, deadline=deadline)
 
-    def prefer(self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """The model's process; it loads what it needs while the first trials run."""
+        x = self._columns.random(np.random.Generator(np.random.Philox(0)), 4)
+        return self._thinking.running(context, self._question(x, np.arange(4.0), x, 0))
+
+    def prefer(
+        self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator
+    ) -> Preference | Awaitable[Preference]:
         """The candidates by their draws."""
-        kinds = self._columns.kinds
         kept = parzen.thinned(len(measured), MOST)
         candidates = self._columns.random(rng, self._candidates)
-        x, there = (numbers(rows, kinds, most=FEW) for rows in (self.rows[measured[kept]], candidates))
-        found = conformal_quantiles(x, normal_scores(values)[kept], there, int(rng.integers(2**31)))
-        draws = found[np.arange(len(found)), rng.integers(found.shape[1], size=len(found))]
-        order = np.argsort(draws, kind="stable")
+        question = self._question(
+            self.rows[measured[kept]], normal_scores(values)[kept], candidates, int(rng.integers(2**31))
+        )
+        drawn = rng.integers(len(LEVELS), size=self._candidates)
         why = f"lowest draw of {self._candidates}, from quantiles of {len(values)} trials"
-        return Preference((self._columns.decode(candidates[i][None])[0] for i in order), why)
+
+        def by_draw(found: Array) -> Preference:
+            order = np.argsort(found[np.arange(len(found)), drawn], kind="stable")
+            return Preference((self._columns.decode(candidates[i][None])[0] for i in order), why)
+
+        return self._thinking.then(question, by_draw)
+
+    def _question(self, x: Array, y: Array, candidates: Array, seed: int) -> dict[str, Any]:
+        return {"columns": self._kinds, "x": x, "y": y, "candidates": candidates, "seed": seed}
 
 
 def normal_scores(values: Array) -> Array:

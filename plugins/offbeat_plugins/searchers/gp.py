@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from offbeat.arguments import require_count
+from offbeat.arguments import require_count, require_seconds
 from offbeat.decisions import Fitted
 from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.events import Event, ModelFitted
@@ -85,6 +85,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
             random_fraction=random_fraction,
         )
         require_count("max_size_data", max_size_data)
+        require_seconds("deadline", deadline)
         if max_size_data < FEWEST:
             raise InvalidArgument(
                 f"max_size_data={max_size_data}: the model needs {FEWEST} trials at least to choose from."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +24,15 @@ class Column:
 
     categories: int = 0
     grid: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The column as JSON."""
+        return {"categories": self.categories, "grid": list(self.grid)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The column that `to_json` described."""
+        return cls(data["categories"], tuple(data["grid"]))
 
     @cached_property
     def places(self) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import pytest
 
 from offbeat.bench.advice import advice, choices
 from offbeat.bench.comparison import CHECKPOINTS, Comparison
-from offbeat.bench.page import page
+from offbeat.bench.page import page, scores
 from offbeat.bench.regret import FLOOR, compared
 from offbeat.bench.writing import as_html, markdown, write
 from offbeat.cli import main
@@ -89,6 +89,17 @@ def test_choices_are_those_that_are_not_worse(made: Any) -> None:
 def test_few_seeds_say_nothing(made: Any) -> None:
     (group,) = noisy(made, {"good": 0.2, "bad": 0.8}, seeds=4).groups
     assert advice(group) == ["4 seeds are too few to tell methods apart; give at least 5, better 30."]
+
+
+def test_one_seed_has_no_interval(made: Any) -> None:
+    found = noisy(made, {"good": 0.2, "bad": 0.8}, seeds=1)
+    (group,) = found.groups
+    assert advice(group) == ["1 seed is too few to tell methods apart; give at least 5, better 30."]
+    table = scores(group)
+    assert [row[0] for row in table.rows] == ["good", "bad"]
+    assert [row[-3] for row in table.rows] == ["1.0", "2.0"]
+    assert all(re.fullmatch(r"0\.\d{3}", cell) for row in table.rows for cell in row[1:-3])
+    assert "nan" not in markdown(page(found))
 
 
 def test_recorded_methods_are_compared_with_and_not_advised(made: Any) -> None:
@@ -219,6 +230,13 @@ def test_pandas(made: Any) -> None:
 
 def bench(*arguments: str, schedulers: str = "random,asha") -> int:
     return main(["bench", "--seeds", "2", "--schedulers", schedulers, *arguments])
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert bench("-o", str(tmp_path / "file")) == 1
+    assert f"Cannot write {tmp_path / 'file'}" in (said := capsys.readouterr().err)
+    assert "Not a directory. Make room or name another folder (-o)" in said
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,14 @@ def test_import_and_then_as_any_other(source: Path, tmp_path: Path, capsys: Any)
         assert main([*command, *home]) == 0
         assert expected in capsys.readouterr().out
     assert main(["verify", "past", *home]) == 1
-    assert "Not verified: it was imported from ray" in capsys.readouterr().out
+    verified = capsys.readouterr().out
+    assert " events, 2 trials, 4 results\nNot verified: it was imported from ray" in verified
+    assert "crash" not in verified
+    assert main(["fork", "past", "--at", "3", "--name", "other", *home]) == 2
+    assert "past was imported: it has no backend that could go on" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "other").exists()
+    assert main(["show", "past", "1", *home]) == 0
+    assert "output" not in capsys.readouterr().out
     assert main(["resume", "past", *home]) == 2
     assert "was imported from ray and cannot be resumed" in capsys.readouterr().err
 

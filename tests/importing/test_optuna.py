@@ -220,6 +220,31 @@ def test_a_locked_database_is_named(url: str, tmp_path: Path, monkeypatch: pytes
     assert len(read(tmp_path, url).ledger) == 1
 
 
+def test_conditions_are_found_below_conditions_and_beside_none(url: str, tmp_path: Path) -> None:
+    def objective(trial: Any) -> float:
+        kind = trial.suggest_categorical("kind", ["net", "tree", None])
+        if kind == "net":
+            # Both are there together: neither may become the other's condition.
+            trial.suggest_float("dropout", 0, 1)
+            if trial.suggest_categorical("optimizer", ["sgd", "adam"]) == "sgd":
+                trial.suggest_float("momentum", 0, 1)
+        return float(trial.suggest_float("x", 0, 1))
+
+    study = optuna.create_study(storage=url, sampler=sampler())
+    study.optimize(objective, n_trials=20)
+    experiment = read(tmp_path, url)
+    assert [record.config for record in experiment.ledger] == [trial.params for trial in study.trials]
+    assert Space.from_json(experiment.spec.space) == Space(
+        {
+            "x": uniform(0.0, 1.0),
+            "kind": choice(["net", "tree", None]),
+            "dropout": when(uniform(0.0, 1.0), 'kind == "net"'),
+            "optimizer": when(choice(["sgd", "adam"]), 'kind == "net"'),
+            "momentum": when(uniform(0.0, 1.0), 'optimizer == "sgd"'),
+        }
+    )
+
+
 def test_a_hyperparameter_that_comes_and_goes_needs_a_space(url: str, tmp_path: Path) -> None:
     def objective(trial: Any) -> float:
         x = float(trial.suggest_float("x", 0, 1))

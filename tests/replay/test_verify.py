@@ -385,6 +385,11 @@ def test_a_missing_plugin_is_an_error_and_not_a_proof(recorded: Any, tmp_path: P
     assert not report.verified
     assert "'acme:ashes'" in report.problem
     assert report.events == len(recorded["random"])
+    # What does not need the scheduler is counted all the same.
+    assert report.status == "done"
+    whole = verify(written(tmp_path / "whole", recorded["random"]))
+    assert (report.trials, report.results) == (whole.trials, whole.results)
+    assert report.trials > 0
     assert report.decisions == report.proposals == 0
     assert main(["verify", "run", "--home", str(tmp_path)]) == 1
 

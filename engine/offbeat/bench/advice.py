@@ -12,6 +12,7 @@ from math import isfinite
 
 from offbeat.bench.comparison import CHECKPOINTS, Group, Pair, Score
 from offbeat.bench.statistics import MIN_SEEDS
+from offbeat.text import counted
 
 ALPHA = 0.05
 
@@ -25,7 +26,8 @@ def advice(group: Group) -> list[str]:
         return [f"No own method has runs on {_benchmarks(group)}; recorded ones are in the tables."]
     fewest = min(group.score(method, 1.0).seeds for method in own)
     if fewest < MIN_SEEDS:
-        return [f"{fewest} seeds are too few to tell methods apart; give at least {MIN_SEEDS}, better 30."]
+        few = f"{counted(fewest, 'seed')} {'is' if fewest == 1 else 'are'} too few"
+        return [f"{few} to tell methods apart; give at least {MIN_SEEDS}, better 30."]
     return [_at(group, checkpoint) for checkpoint in CHECKPOINTS]
 
 

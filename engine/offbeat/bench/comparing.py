@@ -47,7 +47,7 @@ def compare(
 
     Raises:
         InvalidArgument, UnknownPlugin: something that was named is not there or cannot be; with the nearest name.
-        OSError: the folder cannot be written.
+        FolderUnwritable: the folder cannot be written.
     """
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise InvalidArgument(f"jobs={jobs!r}: give a whole number from 1 up.")

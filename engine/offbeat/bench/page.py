@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 from offbeat.bench import statistics as st
 from offbeat.bench.advice import advice, choices, leader, shown
 from offbeat.bench.comparison import CHECKPOINTS, MARGINS, Comparison, Group, Pair, Score
+from offbeat.text import counted
 
 
 class Heading(NamedTuple):
@@ -79,8 +80,8 @@ def _setting(comparison: Comparison) -> Iterator[Block]:
     others = len({run.method for run in comparison.runs if run.recorded})
     beside = f" Beside them: {others} recorded methods of other tools." if others else ""
     yield Text(
-        f"{_count(len({run.method for run in own}), 'method')}, {_count(len(comparison.benchmarks), 'benchmark')}, "
-        f"{_count(len(seeds), 'seed')}: {_count(len(own), 'run')} in simulated time, {cpu:.1f} CPU seconds of the methods "
+        f"{counted(len({run.method for run in own}), 'method')}, {counted(len(comparison.benchmarks), 'benchmark')}, "
+        f"{counted(len(seeds), 'seed')}: {counted(len(own), 'run')} in simulated time, {cpu:.1f} CPU seconds of the methods "
         f"and the engine.{beside}"
     )
     yield Grid(
@@ -116,29 +117,33 @@ def _margins(comparison: Comparison) -> str:
     )
 
 
+def scores(group: Group) -> Grid:
+    """The figures of a group's methods at each checkpoint with their intervals, the best at the end first."""
+    rows = []
+    for method in _order(group):
+        end = group.score(method, 1.0)
+        figures = [_with_interval(group.score(method, one)) for one in CHECKPOINTS]
+        rows.append([method, *figures, _rank(end), str(end.seeds), _figure(end.cpu)])
+    return Grid(["method", *(f"{one:.0%}" for one in CHECKPOINTS), "rank at 100%", "seeds", "CPU s"], rows)
+
+
+def _order(group: Group) -> list[str]:
+    ends = {method: group.score(method, 1.0).mean for method in group.values.methods}
+    return sorted(ends, key=lambda method: (not isfinite(ends[method]), ends[method]))
+
+
 def _tables(group: Group) -> Iterator[Block]:
-    ends = {method: group.score(method, 1.0) for method in group.values.methods}
-    order = sorted(ends, key=lambda method: (not isfinite(ends[method].mean), ends[method].mean))
-    heads = ["method", *(f"{one:.0%}" for one in CHECKPOINTS), "rank at 100%", "seeds", "CPU s"]
-    yield Grid(
-        heads,
-        [
-            [
-                method, *(_with_interval(group.score(method, one)) for one in CHECKPOINTS), _rank(ends[method]),
-                str(ends[method].seeds), _figure(ends[method].cpu),
-            ]
-            for method in order
-        ],
-    )  # fmt: skip
+    yield scores(group)
+    order = _order(group)
     if len(group.values.benchmarks) > 1:
         yield Text("At the end of the budget, benchmark by benchmark:")
-        rows = [[method, *(_short(value) for value in ends[method].tasks.values())] for method in order]
+        rows = [[method, *(_short(value) for value in group.score(method, 1.0).tasks.values())] for method in order]
         yield Grid(["method", *group.values.benchmarks], rows)
     yield from _pairs(group, order)
     own = [method for method in group.left_out if method not in group.recorded]
     others = len(group.left_out) - len(own)
     if group.left_out:
-        named = [*own, *([_count(others, "recorded method")] if others else [])]
+        named = [*own, *([counted(others, "recorded method")] if others else [])]
         yield Text(f"Left out, since they lack runs on some of these benchmarks: {', '.join(named)}.")
 
 
@@ -160,7 +165,7 @@ def _pairs(group: Group, order: Sequence[str]) -> Iterator[Block]:
 
 def _difference(pair: Pair) -> str:
     marks = ("*" if shown(pair) else "") + ("=" if pair.non_inferior else "")
-    return f"{_short(pair.difference)} ({_short(pair.low)}, {_short(pair.high)}){marks}"
+    return _short(pair.difference) + _interval(pair.low, pair.high, _short) + marks
 
 
 def _gaps(comparison: Comparison) -> Iterator[Block]:
@@ -208,16 +213,21 @@ def _method(*, recorded: bool) -> Iterator[Block]:
         )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _with_interval(score: Score) -> str:
-    return f"{_short(score.mean)} ({_short(score.low)}, {_short(score.high)})"
+    return _short(score.mean) + _interval(score.low, score.high, _short)
 
 
 def _rank(score: Score) -> str:
-    return f"{score.rank:.1f} ({score.rank_low:.1f}, {score.rank_high:.1f})" if isfinite(score.rank) else "-"
+    return _once(score.rank) + _interval(score.rank_low, score.rank_high, _once)
+
+
+def _interval(low: float, high: float, text: Callable[[float], str]) -> str:
+    """Behind a figure; nothing where a single seed has none."""
+    return f" ({text(low)}, {text(high)})" if isfinite(low) and isfinite(high) else ""
+
+
+def _once(value: float) -> str:
+    return f"{value:.1f}" if isfinite(value) else "-"
 
 
 def _short(value: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from offbeat.bench.comparison import Comparison
+from offbeat.bench.files import told
 from offbeat.bench.page import Block, Grid, Heading, Picture, Text, page
 from offbeat.bench.tables import TABLES
 from offbeat.errors import MissingExtra
@@ -38,21 +39,25 @@ def write(comparison: Comparison, folder: Path) -> tuple[list[Path], str]:
 
     Returns:
         The files, and why there are no pictures, "" if there are some.
+
+    Raises:
+        FolderUnwritable: the disk is full, or the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name in TABLES:
-        if name == "failures" and not comparison.failures:
-            continue
-        # The curves are hundred times as many rows as the runs: once is enough.
-        forms = ("csv",) if name == "curves" else ("csv", "jsonl")
-        files += [save(comparison.table(name), folder / f"{name}.{form}") for form in forms]
-    drawn, why = pictures(comparison)
-    for name, image in drawn.items():
-        files.append(_written(folder / f"{name}.svg", image))
-    blocks = page(comparison, [Picture(name, PLOTS[name][1]) for name in drawn])
-    files.append(_written(folder / "comparison.md", markdown(blocks).encode()))
-    files.append(_written(folder / "comparison.html", as_html(blocks, drawn).encode()))
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        files = []
+        for name in TABLES:
+            if name == "failures" and not comparison.failures:
+                continue
+            # The curves are hundred times as many rows as the runs: once is enough.
+            forms = ("csv",) if name == "curves" else ("csv", "jsonl")
+            files += [save(comparison.table(name), folder / f"{name}.{form}") for form in forms]
+        drawn, why = pictures(comparison)
+        for name, image in drawn.items():
+            files.append(_written(folder / f"{name}.svg", image))
+        blocks = page(comparison, [Picture(name, PLOTS[name][1]) for name in drawn])
+        files.append(_written(folder / "comparison.md", markdown(blocks).encode()))
+        files.append(_written(folder / "comparison.html", as_html(blocks, drawn).encode()))
     return files, why
 
 

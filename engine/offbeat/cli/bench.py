@@ -199,18 +199,11 @@ def _progress() -> tuple[Callable[[int, int, int], None] | None, Callable[[], No
 
 def _show(comparison: Comparison, folder: Path) -> None:
     from offbeat.bench.advice import advice
-    from offbeat.bench.comparison import CHECKPOINTS
-    from offbeat.bench.page import unsuitable
+    from offbeat.bench.page import scores, unsuitable
 
     for group in comparison.groups:
         print(f"{group.title}: {group.scale}, mean and 95 % interval")
-        rows = []
-        for method in sorted(group.values.methods, key=lambda one: group.score(one, 1.0).mean):
-            scores = [group.score(method, one) for one in CHECKPOINTS]
-            cells = [f"{one.mean:.3f} ({one.low:.3f}, {one.high:.3f})" for one in scores]
-            rows.append([method, *cells, f"{scores[-1].rank:.1f}", scores[-1].seeds, scores[-1].cpu])
-        heads = ["method", *(f"{one:.0%}" for one in CHECKPOINTS), "rank", "seeds", "CPU s"]
-        print_table(heads, rows, indent="  ")
+        print_table(*scores(group), indent="  ")
         for sentence in advice(group):
             print(f"  {sentence.replace('**', '')}")
         print()

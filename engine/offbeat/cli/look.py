@@ -247,7 +247,8 @@ def _show_trial(experiment: Experiment, number: int, *, as_json: bool) -> int:
         print(f"  {name} = {printable(shown_exactly(value))}")
     rejected = trial.record.rejected
     print(f"  attempts {trial.attempts}, reports {trial.reports}, not usable {rejected}, {trial.seconds:.1f} s")
-    print(f"  output   {folder}")
+    if folder.is_dir():  # a simulated or imported trial has printed nothing
+        print(f"  output   {folder}")
     if trial.last is not None:
         print(f"  last     {', '.join(f'{k}={shown(v)}' for k, v in trial.last.items() if not k.startswith('st_'))}")
     _print_curve(experiment, number)

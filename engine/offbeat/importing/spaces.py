@@ -41,26 +41,31 @@ def inferred(configs: Sequence[Mapping[str, Any]]) -> tuple[Space, list[str]]:
 def conditional(entries: Mapping[str, Any], configs: Sequence[Mapping[str, Any]], notes: list[str]) -> Space:
     """The space of entries by name, of which some may be absent from some configurations.
 
-    What is absent has to depend on one hyperparameter that is always there and has few values; that condition is
-    assumed, and noted. Raises InvalidArgument where there is none.
+    What is absent has to depend on one hyperparameter that has few values, and that is always there or, for a
+    hyperparameter further down, depends on another one itself. That condition is assumed, and noted. Raises
+    InvalidArgument where there is none.
     """
     searched = {name: entry for name, entry in entries.items() if isinstance(entry, Domain)}
     if not searched:
         raise InvalidArgument("No hyperparameter differs between the trials: there was nothing to search. Say space=.")
     always = [name for name in entries if all(name in config for config in configs)]
     made = dict(entries)
-    for name, entry in searched.items():
-        if name in always:
-            continue
-        condition = _condition(name, [one for one in always if one in searched], configs)
-        if condition is None:
-            with_it = sum(name in config for config in configs)
+    parents = [name for name in always if name in searched]
+    left = [name for name in searched if name not in always]
+    while left:
+        # Level by level, so that two that are only ever there together do not become each other's condition.
+        found = {name: said for name in left if (said := _condition(name, parents, configs)) is not None}
+        if not found:
+            with_it = sum(left[0] in config for config in configs)
             raise InvalidArgument(
-                f"Hyperparameter {name!r} is in {with_it} of {len(configs)} trials, and no other one says in which: "
+                f"Hyperparameter {left[0]!r} is in {with_it} of {len(configs)} trials, and no other one says in which: "
                 "say space=, with a condition for it."
             )
-        made[name] = when(entry, condition)
-        notes.append(f"{name!r} was assumed to be there when {condition}")
+        for name, condition in found.items():
+            made[name] = when(searched[name], condition)
+            notes.append(f"{name!r} was assumed to be there when {condition}")
+        parents += found
+        left = [name for name in left if name not in found]
     return Space(made)
 
 
@@ -123,13 +128,15 @@ def _domain(name: str, values: Sequence[Any]) -> Domain:
         raise InvalidArgument(f"Hyperparameter {name!r}: {error} Say space=.") from None
 
 
-def _condition(name: str, always: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> str | None:
+def _condition(name: str, parents: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> str | None:
     """The condition on one hyperparameter that tells exactly the configurations that have the name."""
-    for parent in always:
+    for parent in parents:
         sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         for config in configs:
-            value = config[parent]
-            if not isinstance(value, str | bool | int) or len(sides[0]) + len(sides[1]) > MOST_CHOICES:
+            if parent not in config and name not in config:
+                continue  # no condition holds on what is absent
+            value = config.get(parent, ...)
+            if not isinstance(value, str | bool | int | None) or len(sides[0]) + len(sides[1]) > MOST_CHOICES:
                 break
             sides[name in config][repr(value)] = value
         else:

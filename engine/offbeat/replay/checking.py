@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -41,8 +42,10 @@ class Checking:
         self._proposals = [
             (turn.last, Proposals(turn.scheduler, seed, ledger, report.tolerance)) for turn, seed in turns
         ]
-        #: Without a scheduler, and behind the first misfit, only the bytes are looked at.
-        self._blind = bool(report.problem)
+        #: Without a scheduler nothing is compared, only whether the events fit each other is looked at.
+        self._mute = bool(report.problem)
+        #: Behind the first misfit only the bytes are looked at.
+        self._blind = False
 
     def close(self) -> None:
         """Ends what proposals were awaited in."""
@@ -56,10 +59,16 @@ class Checking:
             seq, event = recorded.seq, recorded.event
             yield event
             report.events += 1
+            if type(event) is ev.ExperimentOpened:
+                self.outcome = ""
+            elif type(event) is ev.ExperimentClosed:
+                self.outcome = event.outcome
             if self._blind:
                 continue
             try:
-                if type(event) is ev.TrialResult:
+                if self._mute:
+                    self._only_fold(seq, event)
+                elif type(event) is ev.TrialResult:
                     result(seq, event, following)
                 else:
                     check(seq, event, following)
@@ -85,13 +94,16 @@ class Checking:
                 self._stopped(seq, event)
             case ev.ModelFitted():
                 self._proposals[0][1].fitted(event)
-            case ev.ExperimentOpened():
-                self.outcome = ""
-            case ev.ExperimentClosed():
-                self.outcome = event.outcome
             case _:
                 pass
         self._refold.fold(event, seq)
+
+    def _only_fold(self, seq: int, event: ev.Event) -> None:
+        """Folds in any event, whatever is decided on it."""
+        if type(event) is ev.TrialResult and event.verdict not in ("late", "repeat"):
+            self._report.results += 1
+        with suppress(SchedulerRaised):
+            self._refold.take_in(event, seq)
 
     def _result(self, seq: int, event: ev.TrialResult, following: ev.Event | None) -> None:
         report = self._report

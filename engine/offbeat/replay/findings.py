@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from offbeat.replay.proposing import TOLERANCE
+from offbeat.text import counted
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +80,6 @@ class Verification(msgspec.Struct, kw_only=True):
         if self.taken:
             beside += f"; {self.taken} more cannot be made again and were taken as recorded"
         return (
-            f"Verified: the journal is whole, and from its reports and seed the same {_count(self.decisions, 'decision')} "
-            f"and {_count(self.proposals, 'proposal')} follow{beside}. That the reports are true it does not prove."
+            f"Verified: the journal is whole, and from its reports and seed the same {counted(self.decisions, 'decision')} "
+            f"and {counted(self.proposals, 'proposal')} follow{beside}. That the reports are true it does not prove."
         )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,7 +20,7 @@ from offbeat import events as ev
 from offbeat import home as homes
 from offbeat.describe import describe
 from offbeat.errors import ExperimentExists, InvalidArgument, JournalError
-from offbeat.events import ASK_TELL, ExperimentSpec
+from offbeat.events import ASK_TELL, IMPORTED, ExperimentSpec
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal, decision_digest, holder
 from offbeat.protocols import Scheduler
@@ -97,13 +97,18 @@ def fork(
 
     Raises:
         ExperimentNotFound, ExperimentExists, JournalDamaged, JournalTooNew.
-        InvalidArgument: there is no such event, or the scheduler cannot take up this past.
+        InvalidArgument: there is no such event, the scheduler cannot take up this past, or the source was imported.
         CheckpointsMissing, CannotShare, JournalUnwritable: nothing is left of the new experiment.
     """
     if isinstance(at, bool) or not isinstance(at, int) or at < 0:
         raise InvalidArgument(f"at={at!r}: give the number of an event, from 0.")
     source = found(experiment, home)
     spec = spec_of(source)
+    if spec.backend.name == IMPORTED:
+        raise InvalidArgument(
+            f"{source.name} was imported: it has no backend that could go on with its trials. Start a new experiment, and "
+            "let it begin with the best configurations of this one (points_to_evaluate=)."
+        )
     parent = source.path.parent if home is None else homes.root(home)
     target = ExperimentFolder(parent / homes.checked_name(name))
     if os.path.lexists(target.path):

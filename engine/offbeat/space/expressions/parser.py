@@ -6,7 +6,7 @@
     comparison = sum { ("==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not" "in") sum }
     sum        = product { ("+" | "-") product }         product = signed { ("*" | "/") signed }
     signed     = "-" signed | atom
-    atom       = number | text | name | "true" | "false" | "none" | "(" junction ")" | "[" junction { "," junction } "]"
+    atom       = number | text | name | "true" | "false" | "null" | "(" junction ")" | "[" junction { "," junction } "]"
 
 `a < b < c` means `a < b and b < c`. Lists hold values only.
 """

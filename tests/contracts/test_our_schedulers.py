@@ -17,6 +17,7 @@ from offbeat.optimizer.baselines import (
     BayesianOptimization,
     GridSearch,
     MedianStoppingRule,
+    PopulationBasedTraining,
     RandomSearch,
 )
 from offbeat.protocols import Scheduler
@@ -107,6 +108,24 @@ class TestMedianStoppingRuleAroundAPromotingScheduler(SchedulerContract):
     def make(self, **arguments: Any) -> Scheduler:
         inner = ASHA(**arguments, resource_attr="epoch", max_t=9, type="promotion")
         return MedianStoppingRule(scheduler=inner, running_average=False, grace_time=2, grace_population=3)
+
+
+class TestPopulationBasedTraining(SchedulerContract):
+    trials = 16
+    allows_duplicates = True  # a copy may be one of a configuration that was tried before
+    ends_by_itself = True  # when every member has reached max_t
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return PopulationBasedTraining(**arguments, resource_attr="epoch", max_t=9, perturbation_interval=2)
+
+
+class TestPopulationBasedTrainingInTurns(TestPopulationBasedTraining):
+    config_space = TestGridSearchInOrder.config_space
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        space = {**config_space, "epochs": 9}
+        options: dict[str, Any] = {"population_size": 6, "quantile_fraction": 0.5, "resample_probability": 0.5}
+        return PopulationBasedTraining(space, **arguments, **options, resource_attr="epoch", max_resource_attr="epochs")
 
 
 class TestTPE(SchedulerContract):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
     from offbeat_plugins.schedulers.tpe import KDE, TPE
@@ -28,6 +29,7 @@ PLUGINS: Final = {
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
+    "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
     "TPE": "tpe",
@@ -45,6 +47,7 @@ __all__ = [
     "BayesianOptimization",
     "GridSearch",
     "MedianStoppingRule",
+    "PopulationBasedTraining",
     "RandomSearch",
 ]
 

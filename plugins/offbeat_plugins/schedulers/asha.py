@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
-from inspect import isawaitable
+from contextlib import AbstractAsyncContextManager
 from itertools import accumulate, pairwise
 from typing import Any, Final, Literal
+
+import msgspec
 
 from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
@@ -28,13 +30,14 @@ from offbeat.events import (
     TrialResult,
     TrialStopped,
 )
-from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
+from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, SchedulerContext, Searcher
 from offbeat.registry import load
 from offbeat.seeds import Rows
 from offbeat.space import Space
 from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.rungs import Rule, Rung
+from offbeat_plugins.schedulers.searching import Answer, Searching
 
 _PAUSED: Final = Status.PAUSED
 
@@ -64,7 +67,8 @@ class ASHA:
         brackets: bracket b skips the b lowest rungs. rung_system_per_bracket: compare trials within their bracket only.
         rule: "quantile": good enough are values up to the (level / next level) quantile of the rung, at two entries or
             more; "paper": the best floor(n / reduction_factor) of n entries, nothing being judged while that is none.
-        searcher: name of a plugin in `offbeat.searchers`, or an object with its two methods.
+        searcher: name of a plugin in `offbeat.searchers`, or an object with its two methods. One with a model is asked
+            ahead of a free worker; what it has proposed then starts before a trial that is promoted meanwhile.
         points_to_evaluate, allow_duplicates: for a searcher given by name, see RandomSearcher.
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
@@ -159,7 +163,9 @@ class ASHA:
             if isinstance(searcher, str)
             else searcher
         )
-        wanted = getattr(self._searcher, "observes", None)
+        self._searching = Searching(self._searcher)
+        self.prefetch = self._searching.prefetch
+        wanted = self._searching.observes
         #: None: the searcher is passed everything.
         self._passed_on = None if wanted is None else frozenset(wanted)
         own = PROMOTION if self._promotes else STOPPING
@@ -254,15 +260,11 @@ class ASHA:
             return resumed
         if not request.may_start:
             return None
-        config = self._searcher.propose(request, ledger)
-        if type(config) is dict or not isawaitable(config):
-            return self._start(config, request, ledger)
-        return self._later(config, request, ledger)
+        return self._searching.ask(request, ledger, lambda answer: self._start(answer, request, ledger))
 
-    async def _later(
-        self, config: Awaitable[dict[str, Any] | None], request: ProposalRequest, ledger: LedgerView
-    ) -> Proposal | None:
-        return self._start(await config, request, ledger)
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """What the searcher needs while a session runs, if anything."""
+        return self._searching.running(context)
 
     def _promotion(self, ledger: LedgerView) -> Resume | None:
         for rung in self._from_the_top:
@@ -273,15 +275,17 @@ class ASHA:
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
 
-    def _start(self, config: dict[str, Any] | None, request: ProposalRequest, ledger: LedgerView) -> Proposal | None:
-        if config is None:
+    def _start(self, answer: Answer, request: ProposalRequest, ledger: LedgerView) -> Proposal | None:
+        if answer is None:
             return self._last_resort(ledger)
         bracket = self._draw_bracket(request)
         if self._promotes:
             until: int | None = self._milestones[bracket]
         else:
             until = self._max_t if self._tells_maximum else None
-        return Start(config=config, until=until, tags={"bracket": bracket})
+        if isinstance(answer, Start):
+            return msgspec.structs.replace(answer, until=until, tags={**answer.tags, "bracket": bracket})
+        return Start(config=answer, until=until, tags={"bracket": bracket})
 
     def _last_resort(self, ledger: LedgerView) -> Resume | None:
         """No configuration is left: while a trial is alive it may decide who goes on, then the best paused one does."""

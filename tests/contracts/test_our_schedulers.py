@@ -10,6 +10,9 @@ import pytest
 from offbeat.config_space import choice, optional, randint, require, uniform, when
 from offbeat.optimizer.baselines import (
     ASHA,
+    ASHABORE,
+    ASHACQR,
+    BOHB,
     BORE,
     CQR,
     REA,
@@ -189,3 +192,41 @@ class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     config_space = TestTPEOverConditions.config_space
     small_space = TestGridSearchInOrder.small_space
     crash_stride = 11
+
+
+class TestBOHB(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return BOHB(**arguments, resource_attr="epoch", max_t=9, min_points=2, num_candidates=12)
+
+
+class TestBOHBPromoting(TestBOHB):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return BOHB(
+            **arguments, resource_attr="epoch", max_t=9, type="promotion", brackets=2, min_points=2, num_candidates=12
+        )
+
+
+@needs_trees
+class TestASHABORE(SchedulerContract):
+    trials = 8
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return ASHABORE(**arguments, resource_attr="epoch", max_t=9, num_init_random=3, num_candidates=20)
+
+
+@needs_trees
+class TestASHACQR(SchedulerContract):
+    trials = 8
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return ASHACQR(
+            **arguments, resource_attr="epoch", max_t=9, type="promotion", num_init_random=3, num_candidates=20
+        )

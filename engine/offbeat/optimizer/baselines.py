@@ -11,7 +11,10 @@ from offbeat.faces import face
 
 if TYPE_CHECKING:
     from offbeat_plugins.schedulers.asha import ASHA
+    from offbeat_plugins.schedulers.asha_bore import ASHABORE
+    from offbeat_plugins.schedulers.asha_cqr import ASHACQR
     from offbeat_plugins.schedulers.bayesian_optimization import BayesianOptimization
+    from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 PLUGINS: Final = {
     "ASHA": "asha",
+    "ASHABORE": "asha-bore",
+    "ASHACQR": "asha-cqr",
+    "BOHB": "bohb",
     "BORE": "bore",
     "BayesianOptimization": "bayesian-optimization",
     "CQR": "cqr",
@@ -38,6 +44,9 @@ PLUGINS: Final = {
 
 __all__ = [
     "ASHA",
+    "ASHABORE",
+    "ASHACQR",
+    "BOHB",
     "BORE",
     "CQR",
     "KDE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -38,10 +39,11 @@ class BORESearcher(ModelBasedSearcher):
     order is random.
 
     Args:
-        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction, by_level: see
+            `ModelBasedSearcher`.
         classifier: "trees" (boosted), "forest" (extremely randomised trees), "logistic" (regression; all three with extra
             `trees`), "mlp" (a neural network, with extra `jax`).
-        gamma: share of the trials that are good, 0 < gamma < 1.
+        gamma: share of the trials that are good, 0 < gamma < 1; a level that is learned from has 1 / gamma values at least.
         num_candidates: how many are compared.
         deadline: seconds that a fit may take in its own process, while real trials run.
 
@@ -59,6 +61,7 @@ class BORESearcher(ModelBasedSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 6,
         random_fraction: float = 0.0,
+        by_level: bool = False,
         classifier: Classifier = "trees",
         gamma: float = 0.25,
         num_candidates: int = 500,
@@ -73,13 +76,15 @@ class BORESearcher(ModelBasedSearcher):
             raise InvalidArgument(f"gamma={gamma!r}: give a share above 0 and below 1, such as 0.25.")
         require_count("num_candidates", num_candidates)
         require_seconds("deadline", deadline)
+        require_count("num_init_random", num_init_random)
         super().__init__(
             space,
             objective,
             points_to_evaluate=points_to_evaluate,
             allow_duplicates=allow_duplicates,
-            num_init_random=num_init_random,
+            num_init_random=max(num_init_random, ceil(1 / gamma)) if by_level else num_init_random,
             random_fraction=random_fraction,
+            by_level=by_level,
         )
         self._classifier: Classifier = classifier
         self._gamma, self._candidates = gamma, num_candidates
@@ -96,7 +101,7 @@ class BORESearcher(ModelBasedSearcher):
     ) -> Preference | Awaitable[Preference]:
         """The candidates by the probability that they are good."""
         good = labels(values, self._gamma)
-        pending, rows = self._trials.pending, self.rows
+        pending, rows = self.pending(measured), self.rows
         x = rows[np.concatenate([measured, pending])]
         positive = np.concatenate([good, np.zeros(len(pending), dtype=bool)])
         kinds = self._columns.kinds

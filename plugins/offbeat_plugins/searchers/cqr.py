@@ -37,7 +37,8 @@ class CQRSearcher(ModelBasedSearcher):
     33 are measured. Values are replaced by the normal scores of their ranks, so that only their order matters.
 
     Args:
-        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction, by_level: see
+            `ModelBasedSearcher`.
         num_candidates: how many random candidates are compared.
         deadline: seconds that a fit may take in its own process, while real trials run.
 
@@ -55,6 +56,7 @@ class CQRSearcher(ModelBasedSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 5,
         random_fraction: float = 0.0,
+        by_level: bool = False,
         num_candidates: int = 2000,
         deadline: float = 60.0,
     ) -> None:
@@ -69,6 +71,7 @@ class CQRSearcher(ModelBasedSearcher):
             allow_duplicates=allow_duplicates,
             num_init_random=num_init_random,
             random_fraction=random_fraction,
+            by_level=by_level,
         )
         self._candidates = num_candidates
         self._kinds = [kind.to_json() for kind in self._columns.kinds]

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from offbeat.arguments import require_count
 from offbeat.decisions import Fitted, Start
 from offbeat.errors import InvalidArgument
@@ -14,11 +16,11 @@ from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat_plugins.modelling.worker import ModelFailed
 from offbeat_plugins.searchers.columns import Columns
+from offbeat_plugins.searchers.levels import highest_level, last_values
 from offbeat_plugins.searchers.observations import OBSERVES, Encoded, Observations
 from offbeat_plugins.searchers.random import RandomSearcher
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -50,6 +52,8 @@ class ModelBasedSearcher(ABC):
         allow_duplicates: a configuration may come again.
         num_init_random: as long as fewer trials have been measured, draws are random; at least 2.
         random_fraction: share of the later proposals that are random nevertheless.
+        by_level: learn from the values at the highest resource level that has `num_init_random` of them, instead of from
+            the last value of each trial; see `searchers.levels`.
 
     Raises InvalidArgument.
     """
@@ -65,6 +69,7 @@ class ModelBasedSearcher(ABC):
         allow_duplicates: bool,
         num_init_random: int,
         random_fraction: float,
+        by_level: bool = False,
     ) -> None:
         require_count("num_init_random", num_init_random)
         if num_init_random < 2:
@@ -77,7 +82,8 @@ class ModelBasedSearcher(ABC):
         self._distinct = not allow_duplicates
         self._least = num_init_random
         self._random_fraction = random_fraction
-        self._trials = Observations(space, objective)
+        self._trials = Observations(space, objective, by_level=by_level)
+        self._by_level = by_level
         self._columns = Columns(space)
         self._rows = Encoded(self._columns.encode, self._columns.width)
         self._random = RandomSearcher(
@@ -106,32 +112,38 @@ class ModelBasedSearcher(ABC):
         trials = self._trials
         if trials.proposed < self._initial:
             return self._at_random(request, "initial point")
-        measured = trials.measured
-        if len(measured) < self._least:
-            return self._at_random(request, f"random: {len(measured)} of {self._least} first results are in")
-        values = trials.values[measured, 0]
+        learned = highest_level(trials, self._least) if self._by_level else last_values(trials)
+        if len(learned.rows) < self._least:
+            some = "first results" if learned.level is None else f"results at level {learned.level}"
+            return self._at_random(request, f"random: {len(learned.rows)} of {self._least} {some} are in")
+        values = learned.values[:, 0]
         if values.min() == values.max():
             return self._at_random(request, "random: all results are equal, so there is nothing to learn")
         rng = request.rng(type(self).__name__)
         if self._random_fraction and rng.random() < self._random_fraction:
             return self._at_random(request, "random: its share of the proposals")
         try:
-            answer = self.prefer(request, measured, values, rng)
+            answer = self.prefer(request, learned.rows, values, rng)
         except ModelFailed as error:
             return self._without_model(request, error)
-        return self._when_known(request, answer) if isinstance(answer, Awaitable) else self._chosen(request, answer)
+        if isinstance(answer, Awaitable):
+            return self._when_known(request, answer, learned.level)
+        return self._chosen(request, answer, learned.level)
 
-    async def _when_known(self, request: ProposalRequest, answer: Awaitable[Preference]) -> Start | None:
+    async def _when_known(
+        self, request: ProposalRequest, answer: Awaitable[Preference], level: int | None
+    ) -> Start | None:
         try:
-            return self._chosen(request, await answer)
+            return self._chosen(request, await answer, level)
         except ModelFailed as error:
             return self._without_model(request, error)
 
-    def _chosen(self, request: ProposalRequest, answer: Preference) -> Start | None:
+    def _chosen(self, request: ProposalRequest, answer: Preference, level: int | None) -> Start | None:
         """The first of the model's configurations that was not tried yet."""
         for config in answer.configs:
             if not self._distinct or config not in self._trials.seen:
-                return Start(config=config, why=f"model: {answer.why}", fitted=answer.fitted)
+                where = "" if level is None else f", at level {level}"
+                return Start(config=config, why=f"model: {answer.why}{where}", fitted=answer.fitted)
         return self._at_random(request, "random: the model prefers only what was tried before")
 
     def _without_model(self, request: ProposalRequest, error: ModelFailed) -> Start | None:
@@ -146,6 +158,11 @@ class ModelBasedSearcher(ABC):
     def rows(self) -> NDArray[np.float64]:
         """All configurations so far as rows of numbers, see `Columns`."""
         return self._rows.of(self._trials.configs)
+
+    def pending(self, measured: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Rows of trials that wait, run or are about to end and are not among those measured, rising."""
+        waiting = self._trials.pending
+        return waiting[~np.isin(waiting, measured)] if self._by_level else waiting
 
     @abstractmethod
     def prefer(

@@ -42,11 +42,13 @@ class TPESearcher(ModelBasedSearcher):
     differences between settings were near the noise, and the tasks are not held out.
 
     Args:
-        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction, by_level: see
+            `ModelBasedSearcher`.
         top_n_percent: share of the good ones, above 0, below 100; one trial at least.
         top_n_most: how many are good at most; the good density stays narrow in long runs.
         num_candidates: how many are drawn.
         prior_weight: weight of the uniform distribution in either density, in trials.
+        min_points: trials in either density at least; a search that learns by level waits for twice as many at one.
         arithmetic: "numpy", or "jax" (with extra `jax`), which compiles for some seconds and then takes half the time from
             some thousand trials on.
 
@@ -62,10 +64,12 @@ class TPESearcher(ModelBasedSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 10,
         random_fraction: float = 0.0,
+        by_level: bool = False,
         top_n_percent: float = 15.0,
         top_n_most: int = 25,
         num_candidates: int = 64,
         prior_weight: float = 0.3,
+        min_points: int = 1,
         arithmetic: Arithmetic = "numpy",
     ) -> None:
         if arithmetic not in ("numpy", "jax"):
@@ -78,25 +82,30 @@ class TPESearcher(ModelBasedSearcher):
             raise InvalidArgument(f"top_n_percent={top_n_percent!r}: give a number above 0 and below 100, such as 15.")
         require_count("top_n_most", top_n_most)
         require_count("num_candidates", num_candidates)
+        require_count("min_points", min_points)
         if isinstance(prior_weight, bool) or not isinstance(prior_weight, int | float) or not 0 < prior_weight < np.inf:
             raise InvalidArgument(f"prior_weight={prior_weight!r}: give a number above 0, such as 0.3.")
+        require_count("num_init_random", num_init_random)
         super().__init__(
             space,
             objective,
             points_to_evaluate=points_to_evaluate,
             allow_duplicates=allow_duplicates,
-            num_init_random=num_init_random,
+            num_init_random=max(num_init_random, 2 * min_points) if min_points > 1 else num_init_random,
             random_fraction=random_fraction,
+            by_level=by_level,
         )
-        self._share, self._most_good = top_n_percent / 100, top_n_most
+        self._share, self._fewest = top_n_percent / 100, min_points
+        self._most_good = max(top_n_most, min_points)
         self._candidates, self._prior = num_candidates, prior_weight
         self._compiled = arithmetic == "jax"
 
     def prefer(self, request: ProposalRequest, measured: NDArray[np.intp], values: Array, rng: Generator) -> Preference:
         """The candidates by the ratio of their densities."""
-        count = min(ceil(self._share * len(values)), self._most_good, len(values) - 1)
+        fewest = self._fewest
+        count = min(max(ceil(self._share * len(values)), fewest), self._most_good, len(values) - fewest)
         good, others = split(values, count)
-        pending = self._trials.pending
+        pending = self.pending(measured)
         others = np.concatenate([measured[others[parzen.thinned(len(others))]], pending])
         kinds, rows = self._columns.kinds, self.rows
         weights = np.arange(count, 0.0, -1.0)

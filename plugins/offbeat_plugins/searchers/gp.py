@@ -55,8 +55,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
     "half-rank" with 3 the last had the lowest mean regret at 10 and 100 % (0.04 against 0.05 and 0.06 at the end, mean of
     those four tasks, 20 seeds) and was level with the others in between; on FCNet it was best on one table and between them
     on the other. Most of these differences are within what seeds do. Box and Cox's power, warped inputs and 8 joint
-    samples of pending results in place of their mean were better here and worse there (8 or 10 seeds) and were left out. How many
-    candidates lie near the best points and random_fraction were not tried.
+    samples of pending results in place of their mean were better here and worse there (8 or 10 seeds) and were left
+    out. How many candidates lie near the best points and random_fraction were not tried.
 
     Args:
         space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.

@@ -54,7 +54,7 @@ def test_the_order_of_proposals_and_their_reasons(game: Any) -> None:
 def test_a_model_begins_from_the_one_before_also_after_the_journal_is_read_again(game: Any) -> None:
     one = game(bo(), distance).play(14)
     models = [event for event in one.story if isinstance(event, ev.ModelFitted)]
-    assert [event.number for event in models] == list(range(5, 14))
+    assert [event.number for event in models] == list(range(3, 14))
     for cut in (8, 11):
         again = game(bo(), distance)
         for event in one.story:
@@ -68,6 +68,18 @@ def test_a_model_begins_from_the_one_before_also_after_the_journal_is_read_again
         assert again.number == cut
         again.play(1)
         assert again.configs[cut] == one.configs[cut]
+
+
+@pytest.mark.parametrize("transform", [None, "power"])
+def test_by_how_much_the_worst_was_bad_does_not_matter_by_default(game: Any, transform: str | None) -> None:
+    def made() -> Any:
+        return bo() if transform is None else bo(transform=transform)
+
+    one = game(made(), distance).play(4)
+    worst = max(distance(config) for config in one.configs[:3])
+    far = game(made(), lambda c: 1e3 if distance(c) == worst else distance(c)).play(4)
+    assert far.configs[:3] == one.configs[:3]
+    assert (far.configs[3] == one.configs[3]) == (transform is None)
 
 
 @pytest.mark.parametrize("value", [lambda c: 1.0, lambda c: 1e300 * distance(c), lambda c: 1e-300 * distance(c)])

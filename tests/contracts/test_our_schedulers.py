@@ -15,6 +15,8 @@ from offbeat.optimizer.baselines import (
     REA,
     TPE,
     BayesianOptimization,
+    ConstrainedBayesianOptimization,
+    CostAwareBayesianOptimization,
     GridSearch,
     MedianStoppingRule,
     RandomSearch,
@@ -169,3 +171,18 @@ class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     config_space = TestTPEOverConditions.config_space
     small_space = TestGridSearchInOrder.small_space
     crash_stride = 7
+
+
+class TestConstrainedBayesianOptimization(TestBayesianOptimization):
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        bounds = {"latency": "<= 0.9", "accuracy": ">= -0.9"}
+        return ConstrainedBayesianOptimization(**arguments, constraints=bounds, num_init_random=2, backend="numpy")
+
+
+class TestCostAwareBayesianOptimization(TestBayesianOptimization):
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return CostAwareBayesianOptimization(**arguments, cost_attr="seconds", num_init_random=2, backend="numpy")

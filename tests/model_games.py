@@ -9,14 +9,14 @@ from offbeat.events import Event, ModelFitted, Suggested, TrialFailed, TrialFini
 from offbeat.protocols import ProposalRequest
 from offbeat.trial import Ledger, TrialId
 
-Value = Callable[[Mapping[str, Any]], float | None]
+Value = Callable[[Mapping[str, Any]], float | Mapping[str, Any] | None]
 
 
 class Game:
     """A scheduler that is asked again and again; `late` trials are always running.
 
     Args:
-        value: what a configuration reports at its end; None: it fails.
+        value: what a configuration reports at its end: its loss, or several metrics by name; None: it fails.
 
     Attributes:
         configs, whys, parents: of the trials.
@@ -65,7 +65,8 @@ class Game:
         if value is None:
             self.tell(TrialFailed(0.0, trial, 0, "exit status 1"))
             return
-        self.tell(TrialResult(0.0, trial, 0, 0, 1, {"loss": value}))
+        metrics = dict(value) if isinstance(value, Mapping) else {"loss": value}
+        self.tell(TrialResult(0.0, trial, 0, 0, 1, metrics))
         self.tell(TrialFinished(0.0, trial, 0))
 
     def play(self, count: int) -> Game:

@@ -93,17 +93,35 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MetricSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A metric that the scheduler optimises, and what a value that is not finite means.
+    """A metric that the scheduler needs with every result, and what a value that is not finite means.
 
     Attributes:
-        mode: "min" or "max".
+        mode: "min" or "max"; of a constraint the sense in which it gets better: "min" for values up to the bound.
         nonfinite: "fail" ends the trial as failed, "worst" counts as the worst value seen so far, "ignore" drops the
-        report.
+            report.
+        role: an "objective" is optimised, a "constraint" has to hold, a "cost" is what the result took.
+        bound: of a constraint.
     """
 
     name: str
     mode: Literal["min", "max"] = "min"
     nonfinite: Literal["fail", "worst", "ignore"] = "fail"
+    role: Literal["objective", "constraint", "cost"] = "objective"
+    bound: float = 0.0
+
+    def holds(self, metrics: Metrics) -> bool:
+        """Whether a constraint holds in a result; true for everything else."""
+        if self.role != "constraint":
+            return True
+        value = metrics[self.name]
+        return bool(value <= self.bound if self.mode == "min" else value >= self.bound)
+
+    @property
+    def words(self) -> str:
+        """For people: "loss (min)", "latency <= 0.5", "seconds (cost)"."""
+        if self.role == "constraint":
+            return f"{self.name} {'<=' if self.mode == 'min' else '>='} {self.bound:g}"
+        return f"{self.name} ({self.mode if self.role == 'objective' else self.role})"
 
 
 class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -48,7 +48,7 @@ class State:
         first = scheduler.objective.metrics[0]
         self.spec = spec
         self.scheduler = scheduler
-        self.ledger = Ledger(first.name, minimise=first.mode == "min")
+        self.ledger = Ledger(first.name, minimise=first.mode == "min", constraints=scheduler.objective.constraints)
         self.usage = Usage(stopper.watched_metrics if stopper is not None else ())
         self.intake = Intake(scheduler.objective)
         self.limits = spec.limits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, Literal, NewType, TypeAlias
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from offbeat.events import (
         Event,
         Instructed,
+        MetricSpec,
         ReportRejected,
         Suggested,
         TrialFailed,
@@ -110,7 +111,8 @@ class TrialRecord(msgspec.Struct, eq=False, gc=False):
         reports: results counted (neither late nor repeated); late: those that came after the trial was told to end;
             rejected: unusable reports; failures: failed attempts.
         next_seq: number of the attempt's next report.
-        last, best: clean metrics of the last counted result, and of the best one by the first objective.
+        last, best: clean metrics of the last counted result, and of the best one by the first objective, of those
+            in which all constraints hold.
         started_at, ended_at: seconds on the experiment's clock, of the first attempt and of the trial's end, -1 before.
         attempt_at: when the current attempt began, -1 if none is alive.
         told_at: when the trial was last told to stop or pause; told_by: "scheduler" or "user"; reason: why it is where it is.
@@ -166,9 +168,12 @@ class Ledger:
     Args:
         objective: name of the first objective, by which `TrialRecord.best` is kept; None before it is known.
         minimise: its sense.
+        constraints: a result in which one of them does not hold is no best one.
     """
 
-    def __init__(self, objective: str | None = None, *, minimise: bool = True) -> None:
+    def __init__(
+        self, objective: str | None = None, *, minimise: bool = True, constraints: Sequence[MetricSpec] = ()
+    ) -> None:
         from offbeat import events as ev  # which need TrialId
 
         self.trials: dict[TrialId, TrialRecord] = {}
@@ -176,6 +181,7 @@ class Ledger:
         self.paused: set[TrialId] = set()
         self._objective = objective
         self._minimise = minimise
+        self._constraints = constraints
         #: Workers below `_unused` that were free once, the lowest first; busy ones are passed over when met.
         self._freed: list[int] = []
         self._unused = 0
@@ -288,7 +294,9 @@ class Ledger:
             record.resource = resource
         record.last = metrics
         objective = self._objective
-        if objective is not None:
+        if objective is not None and not (
+            self._constraints and not all(spec.holds(metrics) for spec in self._constraints)
+        ):
             best = record.best
             if best is None or (
                 metrics[objective] < best[objective] if self._minimise else metrics[objective] > best[objective]

@@ -18,6 +18,8 @@ from offbeat.optimizer.baselines import (
     REA,
     TPE,
     BayesianOptimization,
+    ConstrainedBayesianOptimization,
+    CostAwareBayesianOptimization,
     GridSearch,
     MedianStoppingRule,
     PopulationBasedTraining,
@@ -230,3 +232,18 @@ class TestASHACQR(SchedulerContract):
         return ASHACQR(
             **arguments, resource_attr="epoch", max_t=9, type="promotion", num_init_random=3, num_candidates=20
         )
+
+
+class TestConstrainedBayesianOptimization(TestBayesianOptimization):
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        bounds = {"latency": "<= 0.9", "accuracy": ">= -0.9"}
+        return ConstrainedBayesianOptimization(**arguments, constraints=bounds, num_init_random=2, backend="numpy")
+
+
+class TestCostAwareBayesianOptimization(TestBayesianOptimization):
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return CostAwareBayesianOptimization(**arguments, cost_attr="seconds", num_init_random=2, backend="numpy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from offbeat.events import Event, MetricSpec, TrialResult
 from offbeat.home import ExperimentFolder
 from offbeat.results import COUNTED, Best
@@ -9,19 +11,23 @@ from offbeat.trial import Ledger
 
 
 class Incumbent:
-    """Looks at the first objective alone; of equal values the first one stays.
+    """Looks at the first metric alone, in results in which all constraints hold; of equal values the first one stays.
 
     Attributes:
         result: None before the first counted one.
     """
 
-    def __init__(self, objective: MetricSpec) -> None:
+    def __init__(self, metrics: Sequence[MetricSpec]) -> None:
         self.result: TrialResult | None = None
+        objective = metrics[0]
+        self._constraints = [spec for spec in metrics if spec.role == "constraint"]
         self._name, self._minimise = objective.name, objective.mode == "min"
 
     def add(self, event: Event) -> None:
         """Takes in a result; all other events pass."""
         if type(event) is not TrialResult or event.verdict not in COUNTED:
+            return
+        if not all(spec.holds(event.metrics) for spec in self._constraints):
             return
         if self.result is not None:
             value, best = event.metrics[self._name], self.result.metrics[self._name]

@@ -181,7 +181,7 @@ class Study:
         else:
             conductor, incumbent, limits = (
                 self._open_new(self._scheduler),
-                Incumbent(self._scheduler.objective.metrics[0]),
+                Incumbent(self._scheduler.objective.metrics),
                 None,
             )
         self._began = self._clock.monotonic()
@@ -222,7 +222,7 @@ class Study:
         else:
             scheduler = self._scheduler
             check_scheduler(scheduler, spec)
-        incumbent = Incumbent(spec.metrics[0])
+        incumbent = Incumbent(spec.metrics)
         found = reopened(
             folder,
             scheduler,

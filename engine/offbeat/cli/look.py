@@ -105,7 +105,7 @@ def show_one(args: argparse.Namespace) -> int:
     print(f"  folder     {experiment.folder.path}")
     print(f"  scheduler  {_component(spec.scheduler)}, seed {spec.seed}")
     print(f"  backend    {_component(spec.backend)}")
-    print(f"  metric     {', '.join(f'{metric.name} ({metric.mode})' for metric in spec.metrics)}")
+    print(f"  metric     {', '.join(metric.words for metric in spec.metrics)}")
     print(f"  limits     {limits_text(experiment)}")
     if origin := spec.metadata.get("imported"):
         print(f"  imported   {printable(origin['source'])}, digest {origin['digest'] or 'unknown'}")

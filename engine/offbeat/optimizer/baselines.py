@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.bayesian_optimization import BayesianOptimization
     from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
+    from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
+    from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
@@ -32,6 +34,8 @@ PLUGINS: Final = {
     "BORE": "bore",
     "BayesianOptimization": "bayesian-optimization",
     "CQR": "cqr",
+    "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
+    "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
@@ -54,6 +58,8 @@ __all__ = [
     "REA",
     "TPE",
     "BayesianOptimization",
+    "ConstrainedBayesianOptimization",
+    "CostAwareBayesianOptimization",
     "GridSearch",
     "MedianStoppingRule",
     "PopulationBasedTraining",

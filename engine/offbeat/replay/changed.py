@@ -65,15 +65,14 @@ def _made(spec: ExperimentSpec, name: str | None, options: dict[str, Any], seed:
 def _said(recorded: Scheduler) -> dict[str, Any]:
     """What the experiment says to every scheduler, under the names that they share."""
     objective = recorded.objective
-    several = len(objective.metrics) > 1
-    names, modes = [one.name for one in objective.metrics], [one.mode for one in objective.metrics]
+    specs = objective.optimised
+    several = len(specs) > 1
+    names, modes = [one.name for one in specs], [one.mode for one in specs]
     return {
         "config_space": recorded.space,
         "metric": names if several else names[0],
         "mode": modes if several else modes[0],
-        "nonfinite": {one.name: one.nonfinite for one in objective.metrics}
-        if several
-        else objective.metrics[0].nonfinite,
+        "nonfinite": {one.name: one.nonfinite for one in specs} if several else specs[0].nonfinite,
         "resource_attr": objective.resource_attr,
         "max_resource_attr": objective.max_resource_attr,
         "max_t": objective.max_t if objective.max_resource_attr is None else None,
@@ -89,12 +88,21 @@ def check_fits(scheduler: Scheduler, spec: ExperimentSpec) -> None:
         raise InvalidArgument(
             f"The scheduler searches another space than {spec.name!r}: it differs in {', '.join(map(repr, names))}."
         )
-    theirs, ours = ([(one.name, one.mode) for one in metrics] for metrics in (objective.metrics, spec.metrics))
+    theirs, ours = (
+        [(one.name, one.mode) for one in metrics if one.role == "objective"]
+        for metrics in (objective.metrics, spec.metrics)
+    )
     if theirs != ours:
         raise InvalidArgument(
             f"The scheduler is about {_words(theirs)}, {spec.name!r} about {_words(ours)}. "
             + nearest(theirs[0][0], [name for name, _ in ours])
         )
+    sure = [one.name for one in spec.metrics]
+    for one in objective.metrics:
+        if one.name not in sure:
+            raise InvalidArgument(
+                f"The scheduler needs {one.words}, and results of {spec.name!r} need not have it. {nearest(one.name, sure)}"
+            )
     if objective.resource_attr != spec.resource_attr:
         raise InvalidArgument(
             f"The scheduler counts the resource by {objective.resource_attr!r}, {spec.name!r} by {spec.resource_attr!r}: "

@@ -30,7 +30,7 @@ def experiment_card(experiment: Experiment) -> str:
             "search",
             f"{spec.scheduler.name} on {spec.backend.name}, {experiment.limits.n_workers} workers, seed {spec.seed}",
         ),
-        ("metric", ", ".join(f"{metric.name} ({metric.mode})" for metric in spec.metrics)),
+        ("metric", ", ".join(metric.words for metric in spec.metrics)),
         ("trials", f"{counts or 'none yet'}; {experiment.n_results} results{late}"),
     ]
     best = experiment.best() if spec.metrics else None
@@ -59,7 +59,7 @@ def tuner_card(tuner: Tuner) -> str:
             return experiment_card(Experiment(tuner.folder))
         except JournalError:  # it is about to begin
             pass
-    names = ", ".join(f"{metric.name} ({metric.mode})" for metric in tuner.scheduler.objective.metrics)
+    names = ", ".join(metric.words for metric in tuner.scheduler.objective.metrics)
     search = (
         f"{type(tuner.scheduler).__name__} on {type(tuner.trial_backend).__name__}, {tuner.limits.n_workers} workers"
     )

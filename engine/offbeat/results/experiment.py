@@ -70,9 +70,11 @@ class Experiment:
         self.spec = spec_of(folder)
         self.limits: Limits = self.spec.limits
         objective = self.spec.metrics[0] if self.spec.metrics else MetricSpec("")
-        self.ledger = Ledger(objective.name or None, minimise=objective.mode == "min")
-        self._best: dict[str, dict[TrialId, tuple[float, int, float]]] = {m.name: {} for m in self.spec.metrics}
-        self._signs = {metric.name: 1 if metric.mode == "min" else -1 for metric in self.spec.metrics}
+        self._constraints = [metric for metric in self.spec.metrics if metric.role == "constraint"]
+        self.ledger = Ledger(objective.name or None, minimise=objective.mode == "min", constraints=self._constraints)
+        optimised = [metric for metric in self.spec.metrics if metric.role == "objective"]
+        self._best: dict[str, dict[TrialId, tuple[float, int, float]]] = {m.name: {} for m in optimised}
+        self._signs = {metric.name: 1 if metric.mode == "min" else -1 for metric in optimised}
         self.refresh()
 
     def refresh(self) -> Experiment:
@@ -197,6 +199,8 @@ class Experiment:
     ) -> Best | list[Best] | None:
         """The trial with the best counted value of a metric, None if there is no result.
 
+        Where the scheduler has constraints, only results in which all of them hold count for its objectives.
+
         Args:
             metric: the first objective if not given. Of equal trials the one that was first to report the value is
                 better.
@@ -299,6 +303,8 @@ class Experiment:
 
     def _rank(self, event: TrialResult) -> None:
         metrics = event.metrics
+        if not all(spec.holds(metrics) for spec in self._constraints):
+            return
         for number, (name, sign) in enumerate(self._signs.items()):
             value = metrics.get(name)
             if value is None or not _improve(self._best[name], event, value, sign):

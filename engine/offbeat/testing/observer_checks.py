@@ -65,7 +65,11 @@ class View:
         self.spec = spec
         self.limits = spec.limits
         first = spec.metrics[0]
-        self.ledger = Ledger(first.name, minimise=first.mode == "min")
+        self.ledger = Ledger(
+            first.name,
+            minimise=first.mode == "min",
+            constraints=[one for one in spec.metrics if one.role == "constraint"],
+        )
         self.elapsed = 0.0
 
 

@@ -39,7 +39,7 @@ def check_is_a_scheduler(case: Case) -> None:
     assert isinstance(scheduler.space, Space), f"space is {type(scheduler.space).__name__}: use Space.of(config_space)"
     assert type(scheduler.seed) is int, f"seed is {scheduler.seed!r}: keep an int, chosen by you if None was passed"
     names = [case.metric] if isinstance(case.metric, str) else list(case.metric)
-    stated = [(spec.name, spec.mode) for spec in scheduler.objective.metrics]
+    stated = [(spec.name, spec.mode) for spec in scheduler.objective.optimised]
     assert stated == [(name, "max") for name in names], f"the objective is {stated}, but metric={names}, mode='max'"
     assert scheduler.space.domains == Space.of(dict(case.config_space)).domains, "space is not the one that was passed"
     assert scheduler.seed == case.seed, f"random_seed={case.seed} was passed, seed is {scheduler.seed}"

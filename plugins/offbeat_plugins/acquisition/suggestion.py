@@ -121,7 +121,10 @@ class _Call:
     ) -> Suggestion:
         """See `suggest`; at least one observation."""
         options, layout = self.options, self.layout
-        kept = subset(self.rng, codes, targets[:, 0], options.capacity)
+        # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
+        broken = (targets[:, 1 : 1 + options.constraints] > 0.0).any(axis=1)
+        place = np.argsort(np.lexsort((targets[:, 0], broken)), kind="stable").astype(np.float64)
+        kept = subset(self.rng, codes, place, options.capacity)
         x, raw = codes[kept], targets[kept]
         y, aim, feasible = self._standard(raw)
         counted = feasible * self._at_level(x)

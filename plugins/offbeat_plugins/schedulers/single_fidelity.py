@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from offbeat.arguments import highest_level, one_name, seed_or_fresh
 from offbeat.decisions import Decision, Start
-from offbeat.events import Event
+from offbeat.events import Event, MetricSpec
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, SchedulerContext, Searcher
 from offbeat.space import Space
 from offbeat_plugins.schedulers.searching import Answer, Searching
@@ -22,8 +22,9 @@ def objective_of(
     time_attr: str | None,
     max_resource_attr: str | None,
     nonfinite: NonFinite | Mapping[str, NonFinite],
+    needed: Sequence[MetricSpec] = (),
 ) -> Objective:
-    """The objective of a scheduler that need not know of a resource. Raises InvalidArgument."""
+    """The objective of a scheduler that need not know of a resource, `needed`: constraints, costs. Raises InvalidArgument."""
     resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
     # Without a resource nothing is counted, so that a constant called "epochs" means nothing here.
     counted = resource is not None or max_resource_attr is not None
@@ -34,6 +35,7 @@ def objective_of(
         resource_attr=resource,
         max_resource_attr=max_resource_attr,
         max_t=highest_level(space, None, max_resource_attr) if counted else None,
+        needed=needed,
     )
 
 

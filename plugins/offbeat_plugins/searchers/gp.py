@@ -37,11 +37,19 @@ MODEL: Final = "gaussian-process"
 FEWEST: Final = 16
 """Trials that a model which must leave some out is fitted to, at least."""
 
+MAX_EXPONENT: Final = 10
+"""Of the cost: beyond it nothing but cost would count."""
+
 Arithmetic = Literal["auto", "numpy", "jax"]
 
 
 class GaussianProcessSearcher(ModelBasedSearcher):
     """The configuration with the largest expected improvement under a Gaussian process fitted to all measured trials.
+
+    Every constraint of the objective has a process of its own: the improvement is that on the best feasible value, times the
+    probability of every constraint to hold; while no trial is feasible that probability alone counts (Gardner et al. 2014).
+    A cost of the objective has one too, of its logarithm: the improvement is divided by the expected cost. What stands for a
+    trial is its last report; a cost of 0 or less counts as the smallest one above 0.
 
     Trials that are still running count with the model's own expectation, so that workers spread; failed ones do not count.
     The hyperparameters of a fit begin from those of the last one, which the journal keeps: a run that is resumed proposes
@@ -62,6 +70,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
         acquisition: "log-ei", "ucb" or "thompson".
         transform: of the values before the fit, see `surrogates.targets`.
+        cost_exponent: power of the cost that the improvement is divided by, where the objective has a cost.
         max_size_data: of more measured trials than these, the best, the latest and a spread of the others are taken.
         backend: "jax", or "numpy", which computes the same with LAPACK; "auto": JAX where it is installed.
         deadline: seconds that a fit may take in its own process, while real trials run.
@@ -83,6 +92,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         random_fraction: float = 0.0,
         acquisition: str = "log-ei",
         transform: str = "half-rank",
+        cost_exponent: float = 1.0,
         max_size_data: int = 1008,
         backend: Arithmetic = "auto",
         deadline: float = 120.0,
@@ -101,9 +111,23 @@ class GaussianProcessSearcher(ModelBasedSearcher):
             raise InvalidArgument(
                 f"max_size_data={max_size_data}: the model needs {FEWEST} trials at least to choose from."
             )
-        options = {"acquisition": acquisition, "transform": transform, "capacity": max_size_data}
+        if (
+            isinstance(cost_exponent, bool)
+            or not isinstance(cost_exponent, int | float)
+            or not 0 <= cost_exponent <= MAX_EXPONENT
+        ):
+            raise InvalidArgument(
+                f"cost_exponent={cost_exponent!r}: give a number from 0, no influence, to {MAX_EXPONENT}."
+            )
+        self._costs = any(spec.role == "cost" for spec in objective.metrics)
+        self._bounds = np.array([spec.bound if spec.mode == "min" else -spec.bound for spec in objective.constraints])
+        options: dict[str, Any] = {"acquisition": acquisition, "transform": transform, "capacity": max_size_data}
+        if len(self._bounds):
+            options["constraints"] = len(self._bounds)
+        if self._costs:
+            options |= {"cost": True, "cost_exponent": float(cost_exponent)}
         try:
-            Options(**options, backend=backend)  # type: ignore[arg-type]
+            Options(**options, backend=backend)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
         self._options = {**options, **computed_by(backend)}
@@ -126,7 +150,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         """The model's process; it compiles while the first trials run."""
         few = np.random.Generator(np.random.Philox(0)).random((4, self._space.width)).tolist()
         codes = self._coding.encode([self._space.from_units(us) for us in few])
-        warm_up = self._question(codes, np.arange(4.0), codes[:3], [0], None)
+        targets = np.tile(np.arange(4.0)[:, None], (1, 1 + len(self._bounds) + self._costs))
+        warm_up = self._question(codes, targets, codes[:3], [0], None)
         return self._thinking.running(context, warm_up)
 
     def prefer(
@@ -141,9 +166,29 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         codes = self._codes.of(self._trials.configs)
         seed = rng.integers(2**32, size=4).tolist()
         pending = codes[self._trials.pending]
-        answer = self._thinking(self._question(codes[measured], values, pending, seed, state))
-        why = f"expected improvement, {len(values)} trials" + (f" and {len(pending)} running" if len(pending) else "")
+        targets = self._targets(measured)
+        answer = self._thinking(self._question(codes[measured], targets, pending, seed, state))
+        trials = f"{len(values)} trials" + (f" and {len(pending)} running" if len(pending) else "")
+        why = f"{self._aim(targets)}, {trials}"
         return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+
+    def _targets(self, measured: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(n, outputs) as `acquisition.options.Data` has them."""
+        known = self._trials.values[measured].copy()
+        known[:, 1 : 1 + len(self._bounds)] -= self._bounds
+        if self._costs:
+            costs = known[:, -1]
+            least = costs[costs > 0.0].min(initial=np.inf)
+            known[:, -1] = np.log(np.maximum(costs, least)) if np.isfinite(least) else 0.0
+        return known
+
+    def _aim(self, targets: NDArray[np.float64]) -> str:
+        """What is looked for, in words."""
+        feasible = (targets[:, 1 : 1 + len(self._bounds)] <= 0.0).all(axis=1)
+        if not feasible.any():
+            return "probability of feasibility, which no trial has yet"
+        what = "expected improvement" + (" per cost" if self._costs else "")
+        return f"{what} and feasibility ({feasible.sum()} feasible)" if len(self._bounds) else what
 
     def _question(
         self,

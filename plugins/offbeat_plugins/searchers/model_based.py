@@ -74,8 +74,8 @@ class ModelBasedSearcher(ABC):
         require_count("num_init_random", num_init_random)
         if num_init_random < 2:
             raise InvalidArgument(f"num_init_random={num_init_random}: a model needs 2 measured trials at least.")
-        if len(objective.metrics) > 1:
-            names = [spec.name for spec in objective.metrics]
+        if len(objective.optimised) > 1:
+            names = [spec.name for spec in objective.optimised]
             raise InvalidArgument(f"metric={names!r}: the model learns one metric; RandomSearch takes several.")
         require_share("random_fraction", random_fraction)
         self._space = space
@@ -116,14 +116,14 @@ class ModelBasedSearcher(ABC):
         if len(learned.rows) < self._least:
             some = "first results" if learned.level is None else f"results at level {learned.level}"
             return self._at_random(request, f"random: {len(learned.rows)} of {self._least} {some} are in")
-        values = learned.values[:, 0]
-        if values.min() == values.max():
+        known = learned.values
+        if (known == known[0]).all():
             return self._at_random(request, "random: all results are equal, so there is nothing to learn")
         rng = request.rng(type(self).__name__)
         if self._random_fraction and rng.random() < self._random_fraction:
             return self._at_random(request, "random: its share of the proposals")
         try:
-            answer = self.prefer(request, learned.rows, values, rng)
+            answer = self.prefer(request, learned.rows, known[:, 0], rng)
         except ModelFailed as error:
             return self._without_model(request, error)
         if isinstance(answer, Awaitable):
@@ -175,7 +175,7 @@ class ModelBasedSearcher(ABC):
         Args:
             request: whose proposal it is.
             measured: rows of the trials to learn from, rising, two at least.
-            values: theirs, (n,), lower is better, not all equal.
+            values: theirs, (n,), lower is better; not all equal, unless a constraint or a cost differs.
             rng: the only source of randomness.
         """
 

@@ -22,6 +22,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
 from offbeat.optimizer.baselines import BayesianOptimization, RandomSearch
+from offbeat.replay import verify
 
 MIXED: dict[str, Any] = {
     "lr": loguniform(1e-5, 1e-1),
@@ -176,6 +177,10 @@ async def test_in_real_time_the_model_has_a_process_of_its_own_and_it_goes_with_
     assert "fallback" not in found
     requests = [e for e in recorded(tmp_path) if isinstance(e, ev.ProposalRequested)]
     assert any(event.slot == ev.AHEAD for event in requests)
+    # What was asked ahead of a free worker, and answered while others reported, follows from the journal all the same.
+    report = verify("bo", tmp_path, tolerance=1e-3)
+    assert report.verified, report.sentence()
+    assert report.taken == 0
 
 
 @pytest.mark.asyncio

@@ -24,6 +24,7 @@ from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
 from offbeat.optimizer.baselines import ASHA, BORE, CQR, BayesianOptimization
 from offbeat.protocols import Objective, SchedulerContext
+from offbeat.replay import verify
 from offbeat.space import Space
 from offbeat_plugins.searchers.gp import GaussianProcessSearcher
 
@@ -114,6 +115,10 @@ async def test_the_process_comes_and_goes_with_the_session(tmp_path: Any, make: 
     assert "fallback" not in found
     requests = [event for event in recorded(tmp_path) if isinstance(event, ev.ProposalRequested)]
     assert any(event.slot == ev.AHEAD for event in requests)
+    # What was asked ahead of a free worker, and answered while others reported, follows from the journal all the same.
+    report = verify("run", tmp_path, scheduler=make(), tolerance=1e-3)
+    assert report.verified, report.sentence()
+    assert report.taken == 0
 
 
 @EACH

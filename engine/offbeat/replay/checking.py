@@ -141,10 +141,9 @@ class Checking:
 
     def _requested(self, seq: int, event: ev.ProposalRequested, following: ev.Event | None) -> None:
         state = self._refold.state
-        for name, recorded, anew in (
-            ("number", event.number, state.next_number),
-            ("slot", event.slot, state.ledger.free_slot()),
-        ):
+        # Ahead of a free worker there is no slot to compare with.
+        slot = ev.AHEAD if event.slot == ev.AHEAD else state.ledger.free_slot()
+        for name, recorded, anew in (("number", event.number, state.next_number), ("slot", event.slot, slot)):
             if recorded != anew:
                 self._differs(seq, event, {name: recorded}, {name: anew}, f"{name} {anew} is next, not {recorded}")
                 return

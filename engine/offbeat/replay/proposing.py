@@ -1,8 +1,9 @@
 """Proposals made anew at the place in the journal at which they were made, and compared with the recorded ones.
 
-A scheduler that answers at once has answered on the events before its `suggested`. One that takes its time was asked at its
-`proposal-requested`, and others' events may have come in while it thought: it is asked at both places, and where neither
-answer is the recorded one nobody can say what it had seen; the recorded value is taken then, and counted.
+A scheduler that answers at once has answered on the events before its `suggested`. One that takes its time (it returns an
+awaitable, or wants to be asked ahead) was asked at its `proposal-requested`, or once more after a crash, and others' events
+may have come in while it thought: it is asked at the request and, where that is not the recorded answer, behind those
+events. Where neither is, nobody can say what it had seen; the recorded value is taken then, and counted.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Compared(NamedTuple):
 
 SAME: Final = Compared("same")
 
+_NOT_ASKED: Final = object()
+
 
 class Proposals:
     """Asks one scheduler again.
@@ -59,11 +62,12 @@ class Proposals:
         self._propose = scheduler.propose
         self._portable = is_portable(scheduler)
         self._runner: _Runner | None = None
-        self._awaits = False
+        #: Whether it may take its time in a session, even where it answers at once here.
+        self._awaits = bool(getattr(scheduler, "prefetch", 0))
         #: The open request, whether events came in since, the answer made at the request, and whether a model was fitted.
         self._request: ProposalRequest | None = None
         self._between = False
-        self._early: Any = None
+        self._early: Any = _NOT_ASKED
         self._modelled = False
 
     def close(self) -> None:
@@ -74,7 +78,7 @@ class Proposals:
     def requested(self, event: ev.ProposalRequested, following: ev.Event | None) -> None:
         """A request was recorded; `following` is the event behind it."""
         self._request = ProposalRequest(event.number, event.slot, self._seed, event.may_start)
-        self._early, self._modelled = None, False
+        self._early, self._modelled = _NOT_ASKED, False
         self._between = type(following) is not Suggested
         if self._between and self._awaits:
             self._early = self._asked(self._request)
@@ -89,6 +93,10 @@ class Proposals:
         request, self._request = self._request, None
         if request is None or request.number != event.number:
             return Compared("different", None, f"no proposal number {event.number} was asked for")
+        if self._early is not _NOT_ASKED:
+            early = self._weighed(event, request, self._early)
+            if early.verdict != "different":
+                return early
         answer = self._asked(request)
         # What comes by the thousand: a new configuration, the same to the bit.
         if (
@@ -104,9 +112,6 @@ class Proposals:
         ):
             return SAME
         best = self._weighed(event, request, answer)
-        if best.verdict == "different" and self._early is not None:
-            early = self._weighed(event, request, self._early)
-            best = early if early.verdict != "different" else best
         if best.verdict != "different":
             return best
         if self._between and self._awaits:

@@ -16,7 +16,8 @@ class StartTrial(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         config: everything that the script is given: hyperparameters, constants, and `until` under the space's
             `max_resource_attr`.
         resume: the trial's own checkpoints are to be kept and used; attempt 0 of a trial starts clean.
-        donor: trial whose checkpoint is copied first.
+        donor: trial whose checkpoint is copied first, as it is when the command arrives; on a later attempt only if the
+            trial has none of its own, since the first one ended before it was copied.
         slot: worker number, from 0, below the number of workers.
         seed: a number of the trial's own for the script's randomness.
     """

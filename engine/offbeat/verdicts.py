@@ -181,6 +181,6 @@ def start_command(record: TrialRecord, objective: Objective, space: Space, seed:
         config=config,
         slot=record.slot,
         resume=not first,
-        donor=record.donor if first else None,
+        donor=record.donor,
         seed=child_seed(seed, "trial", record.id),
     )

@@ -124,7 +124,10 @@ class TestPopulationBasedTraining(SchedulerContract):
         return PopulationBasedTraining(**arguments, resource_attr="epoch", max_t=9, perturbation_interval=2)
 
 
-class TestPopulationBasedTrainingInTurns(TestPopulationBasedTraining):
+class TestPopulationBasedTrainingInTurns(SchedulerContract):
+    trials = 16
+    allows_duplicates = True
+    ends_by_itself = True
     config_space = TestGridSearchInOrder.config_space
 
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:

@@ -639,3 +639,42 @@ async def test_all_starts_together(local):
     signals = await local.run(local.backend(script), [start(t) for t in range(30)], n_workers=30)
     assert {end.how for end in local.ended(signals).values()} == {"finished"}
     assert sum(type(s) is Reported for s in signals) == 30
+
+
+@pytest.mark.asyncio
+async def test_a_donor_s_checkpoints_are_kept_until_they_are_copied(local):
+    script = local.script("""
+        import os
+        from offbeat import report
+        folder = report.checkpoint_dir()
+        seen = len(os.listdir(folder))
+        for n in range(200):
+            open(os.path.join(folder, str(n)), "w").close()
+        report.Reporter()(seen=seen)
+    """)
+    async with local.open(local.backend(script)) as session:
+        session.submit(start(0))
+        await local.until(session, local.ended)
+        session.submit(start(1, donor=0))
+        session.submit(DeleteCheckpoints(0))
+        seen = await local.until(session, local.ended)
+        assert local.reports(seen, 1)[0].metrics["seen"] == 200
+    assert not local.folder.checkpoints(0).exists()
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_after_one_that_ended_before_its_copy_was_complete_copies(local):
+    script = local.script("""
+        import os
+        from offbeat import report
+        folder = report.checkpoint_dir()
+        seen = sorted(os.listdir(folder))
+        open(os.path.join(folder, os.environ["OFFBEAT_TRIAL"]), "w").close()
+        report.Reporter()(seen=",".join(seen))
+    """)
+    async with local.open(local.backend(script)) as session:
+        for order in (start(0), start(1, 1, donor=0, resume=True), start(1, 2, donor=0, resume=True)):
+            session.submit(order)
+            seen = await local.until(session, local.ended)
+            found = local.reports(seen, order.trial)[0].metrics["seen"]
+            assert found == ["", "0", "0,1"][order.trial + max(0, order.attempt - 1)]

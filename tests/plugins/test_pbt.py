@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offbeat import Tuner
+from offbeat.cli.explain import lineage
 from offbeat.config_space import choice, finrange, loguniform, optional, ordinal, quniform, randint, uniform
 from offbeat.decisions import Continue, Decision, Pause, Resume, Start, Stop
 from offbeat.describe import describe
@@ -27,8 +30,11 @@ from offbeat.events import (
     TrialStarted,
     TrialStopped,
 )
+from offbeat.journal import read_journal
 from offbeat.optimizer.baselines import PopulationBasedTraining
 from offbeat.protocols import ProposalRequest
+from offbeat.replay import verify
+from offbeat.results import load
 from offbeat.space import Space
 from offbeat.trial import Ledger, TrialId
 from offbeat_plugins.schedulers.exploration import explored, perturbed
@@ -116,6 +122,17 @@ def test_with_fewer_workers_than_members_these_take_turns() -> None:
     assert table.begin()[0] == 1
     assert isinstance(table.report(0, 10, 0.6), Pause)
     assert table.begin()[0] == 2, "it is less far than trial 0"
+
+
+def test_a_single_worker_fills_a_place_after_the_good_one_s_turn() -> None:
+    table = Table(made(population_size=2, quantile_fraction=0.5))
+    table.begin()
+    assert isinstance(table.report(0, 5, 1.0), Pause)
+    assert table.begin()[0] == 1
+    assert isinstance(table.report(1, 5, 2.0), Stop)
+    assert table.begin()[0] == 0, "it is no further than the place that is to be filled"
+    assert isinstance(table.report(0, 10, 0.5), Pause)
+    assert table.begin()[1].donor == 0
 
 
 def test_the_worst_is_replaced_by_a_copy_of_the_best_and_nobody_pauses_without_need() -> None:
@@ -368,3 +385,63 @@ def test_bad_arguments_are_explained(wrong: dict[str, Any], words: str) -> None:
 def test_several_metrics_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="one metric"):
         PopulationBasedTraining(SPACE, ["a", "b"], resource_attr="epoch", max_t=9)  # type: ignore[arg-type]
+
+
+# --- with processes
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_copies_go_on_from_their_donors_checkpoints(local: Any, workers: int) -> None:
+    """Each script appends its trial and epoch to what it found; a copy's file is its donor's, continued."""
+    script = local.script("""
+        import json, os, time
+        from offbeat import report
+        config, trial = report.config(), int(os.environ["OFFBEAT_TRIAL"])
+        path = os.path.join(report.checkpoint_dir(), "state.json")
+        past = json.load(open(path)) if os.path.exists(path) else []
+        reporter = report.Reporter()
+        for epoch in range(len(past) + 1, config["epochs"] + 1):
+            time.sleep(0.02)  # the training
+            past.append([trial, config["x"]])
+            with open(path + ".new", "w") as file:
+                json.dump(past, file)
+            os.replace(path + ".new", path)
+            reporter(epoch=epoch, loss=sum((x - 0.7) ** 2 for _, x in past) / epoch, past=json.dumps(past))
+    """)
+    scheduler = PopulationBasedTraining(
+        {"x": uniform(0, 1), "epochs": 8},
+        "loss",
+        resource_attr="epoch",
+        max_resource_attr="epochs",
+        population_size=3,
+        perturbation_interval=2,
+        quantile_fraction=0.5,
+        random_seed=4,
+    )
+    home = local.path / "home"
+    tuner = Tuner(local.backend(script), scheduler, n_workers=workers, name="population", home=home)
+    await tuner.arun()
+    experiment = load("population", home)
+    donors: dict[int, int] = {}
+    pasts: dict[int, list[Any]] = {}
+    for recorded in read_journal(experiment.folder):
+        event = recorded.event
+        if isinstance(event, Suggested) and event.donor is not None:
+            donors[int(event.trial)] = int(event.donor)
+        elif isinstance(event, TrialResult):
+            past = json.loads(event.metrics["past"])
+            assert len(past) == event.metrics["epoch"]
+            pasts.setdefault(int(event.trial), []).append(past)
+    assert donors, "nobody was copied"
+    for trial, donor in donors.items():
+        if trial in pasts:
+            first = pasts[trial][0]
+            assert [owner for owner, _ in first].count(trial) == 1, "its own first epoch"
+            assert len(first) > 2, "the donor was compared once at least"
+            # As the donor had it after one of its epochs; it may have been stopped between its checkpoint and its report.
+            assert first[:-1] in pasts[donor] or first[:-2] in pasts[donor]
+    assert verify("population", home=home).verified
+    line = lineage(experiment, max(donors))
+    assert line[1] == donors[line[0]]
+    assert line[-1] not in donors

@@ -109,7 +109,7 @@ class Desk:
             start = start_command(
                 record, conductor.scheduler.objective, conductor.scheduler.space, conductor.state.spec.seed
             )
-        donor = None if start.donor is None else int(start.donor)
+        donor = None if start.resume or start.donor is None else int(start.donor)
         return AskedTrial(
             int(record.id), record.attempt, start.config, record.until, start.resume, record.resource, donor, start.seed,
             record.slot,

@@ -41,11 +41,16 @@ def explain(args: argparse.Namespace) -> int:
     trial = experiment.trials[args.trial]
     steps = list(story(experiment, args.trial))
     if args.json:
-        print_json({"trial": trial.id, "status": trial.status.value, "config": trial.config, "steps": steps})
+        line = lineage(experiment, args.trial)
+        print_json(
+            {"trial": trial.id, "status": trial.status.value, "config": trial.config, "lineage": line, "steps": steps}
+        )
         return 0
     print(f"{experiment.name}, trial {trial.id}: {trial.status.value}")
     for name, value in trial.config.items():
         print(f"  {name} = {printable(shown_exactly(value))}")
+    if len(line := lineage(experiment, args.trial)) > 1:
+        print(f"Lineage: trial {' <- trial '.join(map(str, line))} (each began with the checkpoint of the next)")
     for step in steps:
         print(f"\n[{step['at']:.1f} s] {printable(step['text'])}")
         if step.get("rung"):
@@ -53,6 +58,24 @@ def explain(args: argparse.Namespace) -> int:
     if steps:
         print(f"\nAll that was going on then: offbeat replay {experiment.name} --at {steps[-1]['seq']}")
     return 0
+
+
+def lineage(experiment: Experiment, number: int) -> list[int]:
+    """The trial, the one that it began as a copy of, that one's, and so on: those whose checkpoints it goes back to."""
+    from offbeat.events import Suggested
+    from offbeat.journal import read_journal
+
+    donors: dict[int, int] = {}
+    for recorded in read_journal(experiment.folder):
+        if recorded.seq >= experiment.events:
+            break
+        event = recorded.event
+        if isinstance(event, Suggested) and event.donor is not None:
+            donors[int(event.trial)] = int(event.donor)
+    line = [number]
+    while (donor := donors.get(line[-1])) is not None:
+        line.append(donor)
+    return line
 
 
 def story(experiment: Experiment, number: int) -> Iterator[dict[str, Any]]:

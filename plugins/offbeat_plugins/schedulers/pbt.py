@@ -84,7 +84,7 @@ class PopulationBasedTraining:
 
     The population does not depend on the number of workers. With fewer workers than members these take turns: whoever has
     passed a comparison while another one waits is paused, and the one that is least far goes on (a place to be filled is as
-    far as its donor, and comes behind a member that is no further). Each member ends at max_t;
+    far as the trial that left it, and comes behind a member that is no further). Each member ends at max_t;
     when all have, the run is done. A place whose trial failed, or was stopped by somebody else, is filled with a copy
     too, and with a new configuration as long as nobody has been compared.
 
@@ -189,8 +189,8 @@ class PopulationBasedTraining:
         self._members: dict[TrialId, Member] = {}
         #: Members that are paused or about to be, those that have waited longest first.
         self._waiting: dict[TrialId, None] = {}
-        #: Trials whose places are to be filled, the first to leave first.
-        self._vacant: deque[TrialId] = deque()
+        #: Trials whose places are to be filled, the first to leave first, and where they would have been compared next.
+        self._vacant: deque[tuple[TrialId, int]] = deque()
         self._founded = self._judged = self._finished = 0
         #: Most members that ran at once so far: what is known of the number of workers.
         self._most = 0
@@ -233,11 +233,11 @@ class PopulationBasedTraining:
         """A member that has left without having been told to by this scheduler."""
         self.due.pop(trial, None)
         self._waiting.pop(trial, None)
-        if self._members.pop(trial, None) is not None:
+        if (member := self._members.pop(trial, None)) is not None:
             if status is Status.FINISHED:
                 self._finished += 1
             else:
-                self._vacant.append(trial)
+                self._vacant.append((trial, member.next_level))
 
     def _reached(self, event: TrialResult) -> Decision:
         trial, level, top = event.trial, event.resource, self._max_t
@@ -258,7 +258,7 @@ class PopulationBasedTraining:
         place = f"{self.objective.resource_attr} {level}: {better} of {size} members better"
         if size > 1 and better >= size - self._share(size):
             del self._members[trial]
-            self._vacant.append(trial)
+            self._vacant.append((trial, member.next_level))
             return Stop(trial, f"{place}, a copy of a good one takes its place")
         if self._crowded():
             self._waiting[trial] = None
@@ -284,14 +284,14 @@ class PopulationBasedTraining:
         if self._founded < self._size:
             return self._new(request, ledger, f"member {self._founded + 1} of {self._size}")
         if self._vacant:
-            place = f"in place of trial {self._vacant[0]}"
+            left, level = self._vacant[0]
+            place = f"in place of trial {left}"
             if good := self._good():
                 rng = request.rng("pbt")
                 donor = good[int(rng.integers(len(good)))]
                 turn = self._turn(ledger)
-                # A place is paused where its donor is. Were it filled first, copies that turn out to be weak would
-                # follow each other while the good ones wait.
-                if turn is not None and self._members[turn.trial].next_level <= self._members[donor].next_level:
+                # Were places filled first, copies that turn out to be weak would follow each other while the good ones wait.
+                if turn is not None and self._members[turn.trial].next_level <= level:
                     return turn
                 return self._copy(donor, place, rng, ledger)
             if self._judged == 0 or not (self._members or self._finished):

@@ -1,14 +1,19 @@
 """An attempt's folder and a trial's checkpoints on disk. Standard library only; follows no symbolic link to outside."""
 
 # pathlib would double the start-up time of the supervisor.
-# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH120, PTH123
+# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 
 CHECKPOINTS = "checkpoints"
+COPIES = 8
+"""Most tries to copy a checkpoint while it is being written."""
+PAUSE = 0.05
+"""Seconds between the first two of them; doubled for each further one, 6.35 s in all."""
 
 
 class NotOurs(OSError):
@@ -58,10 +63,42 @@ def remove(path: str) -> None:
 def copy(donor: str, path: str, check: Callable[[], None]) -> bool:
     """Copies the donor's checkpoints to `path`, complete or not at all; False if the donor has none.
 
-    `check` is called between files and may raise to give up.
+    The donor may be writing. A copy counts only if every file and folder was the same before and after it; otherwise it is
+    made again. Who replaces single files in one step, as `os.replace` does, is therefore never copied half. `check` is
+    called between files and may raise to give up. Raises OSError for a donor that never leaves its checkpoints in peace.
     """
-    if not os.path.isdir(donor):
-        return False
+    wait = PAUSE
+    for _ in range(COPIES):
+        before = _state(donor)
+        if not before:
+            return False
+        if _copied(donor, path, check, before):
+            return True
+        check()
+        time.sleep(wait)
+        wait *= 2
+    raise OSError(f"the checkpoints in {donor} changed during each of {COPIES} tries to copy them")
+
+
+def _state(path: str) -> dict[str, tuple[int, ...]]:
+    """What would be different if anything below the folder had been written; nothing for a folder that is not there."""
+    found: dict[str, tuple[int, ...]] = {}
+    pending = [path]
+    while pending:
+        name = pending.pop()
+        try:
+            status = os.lstat(name)
+            found[name] = (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if stat.S_ISDIR(status.st_mode):
+                pending += [os.path.join(name, entry) for entry in os.listdir(name)]
+        except FileNotFoundError:
+            # Replaced in this moment: it is missing here, and there the next time.
+            continue
+    return found if os.path.isdir(path) else {}
+
+
+def _copied(donor: str, path: str, check: Callable[[], None], before: dict[str, tuple[int, ...]]) -> bool:
+    """Copies once; False, and nothing has changed, if the donor wrote meanwhile."""
     import shutil
 
     def copy_file(source: str, target: str) -> None:
@@ -72,7 +109,14 @@ def copy(donor: str, path: str, check: Callable[[], None]) -> bool:
 
     unfinished = f"{path}.copying-{os.getpid()}"
     try:
-        shutil.copytree(donor, unfinished, symlinks=True, copy_function=copy_file)
+        try:
+            shutil.copytree(donor, unfinished, symlinks=True, copy_function=copy_file)
+        except (FileNotFoundError, shutil.Error):
+            if _state(donor) == before:
+                raise
+        if _state(donor) != before:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            return False
         remove(path)
         os.rename(unfinished, path)
     except BaseException:

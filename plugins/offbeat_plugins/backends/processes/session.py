@@ -69,6 +69,9 @@ class LocalSession:
         self._gone: asyncio.Event = asyncio.Event()
         self._preloaded: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._deleting: ThreadPoolExecutor | None = None
+        #: Attempt -> trial that it copies from, until the copy is there; and whose checkpoints go as soon as nobody copies.
+        self._copying: dict[int, TrialId] = {}
+        self._doomed: set[TrialId] = set()
         self._link = Link(self._message, self._supervisor_died, self._nobody_left)
 
     async def preload(self, wish: Preload) -> None:
@@ -196,6 +199,8 @@ class LocalSession:
             "env": {**self._limits, **self._options.env, **env, **environment_for(gpus), **self._names(start)},
         }
         self._running[running.key] = self._by_trial[start.trial] = running
+        if start.donor is not None:
+            self._copying[running.key] = start.donor
         if not self._paused:
             running.listen()
         try:
@@ -221,7 +226,16 @@ class LocalSession:
     def _over_limit(self, running: Running, grace: float) -> None:
         self._end(running, min(grace, self._context.grace))
 
+    def _copy_is_over(self, key: int) -> None:
+        donor = self._copying.pop(key, None)
+        if donor is not None and donor in self._doomed and donor not in self._copying.values():
+            self._doomed.discard(donor)
+            self._delete(donor)
+
     def _delete(self, trial: TrialId) -> None:
+        if trial in self._copying.values():
+            self._doomed.add(trial)
+            return
         if self._deleting is None:
             self._deleting = ThreadPoolExecutor(1, "offbeat-delete")
         self._deleting.submit(_remove, str(self._checkpoints(trial)))
@@ -234,6 +248,7 @@ class LocalSession:
             if not self._preloaded.done():
                 self._preloaded.set_result(message)
         elif "started" in message:
+            self._copy_is_over(message["started"])
             running = self._running.get(message["started"])
             if running is not None:
                 self.pids[running.start.trial] = message["pid"]
@@ -247,6 +262,7 @@ class LocalSession:
         running.close()
         self._gpus.release(running.gpus)
         del self._running[running.key]
+        self._copy_is_over(running.key)
         start = running.start
         if self._by_trial.get(start.trial) is running:
             del self._by_trial[start.trial]

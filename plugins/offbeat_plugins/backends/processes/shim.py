@@ -139,7 +139,8 @@ class _Attempt:
         checkpoints = os.path.join(trial_folder, folders.CHECKPOINTS)
         if order["clean"]:
             folders.remove(checkpoints)
-        if order["donor"] is not None:
+        # A later attempt has a folder, unless the first one ended before its copy was complete.
+        if order["donor"] is not None and not os.path.isdir(checkpoints):
             folders.copy(order["donor"], checkpoints, self._give_up_if_asked)
         if not os.path.isdir(checkpoints):
             folders.make(checkpoints)

@@ -15,6 +15,7 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    PASHA,
     REA,
     TPE,
     BayesianOptimization,
@@ -95,6 +96,13 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
+
+
+class TestPASHA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return PASHA(**arguments, resource_attr="epoch", max_t=9, reduction_factor=2)
 
 
 class TestMedianStoppingRule(SchedulerContract):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
     from offbeat_plugins.schedulers.tpe import KDE, TPE
@@ -34,6 +35,7 @@ PLUGINS: Final = {
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
+    "PASHA": "pasha",
     "RandomSearch": "random-search",
     "REA": "rea",
     "TPE": "tpe",
@@ -48,6 +50,7 @@ __all__ = [
     "BORE",
     "CQR",
     "KDE",
+    "PASHA",
     "PLUGINS",
     "REA",
     "TPE",

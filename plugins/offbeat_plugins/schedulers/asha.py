@@ -152,9 +152,8 @@ class ASHA:
             [Rung(level, above, rule) for level, above in pairwise(self._milestones)]
             for _ in range(brackets if rung_system_per_bracket else 1)
         ]
-        self._from_the_top = [
-            rung for same_level in reversed(list(zip(*self._systems, strict=True))) for rung in same_level
-        ]
+        self._from_the_top: list[Rung] = []
+        self.promote_up_to(top)
 
         self._searcher: Searcher = (
             load("offbeat.searchers", searcher)(
@@ -304,6 +303,22 @@ class ASHA:
         if self._bracket_rows is None or self._bracket_rows[0] != request.seed:
             self._bracket_rows = (request.seed, Rows(request.seed, "asha-bracket", 1))
         return bisect_right(self._bracket_ends, self._bracket_rows[1].row(request.number)[0])
+
+    # --- for schedulers that are built on it
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The rungs of the lowest bracket, from the lowest up."""
+        return tuple(self._systems[0])
+
+    def promote_up_to(self, level: int) -> None:
+        """From now on trials are promoted to this level at most; a later call may raise it."""
+        self._from_the_top = [
+            rung
+            for same_level in reversed(list(zip(*self._systems, strict=True)))
+            for rung in same_level
+            if rung.next_level <= level
+        ]
 
     # --- for people
 

@@ -15,6 +15,7 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    MOBSTER,
     PASHA,
     REA,
     TPE,
@@ -217,4 +218,27 @@ class TestASHACQR(SchedulerContract):
     def make(self, **arguments: Any) -> Scheduler:
         return ASHACQR(
             **arguments, resource_attr="epoch", max_t=9, type="promotion", num_init_random=3, num_candidates=20
+        )
+
+
+class TestMOBSTER(SchedulerContract):
+    trials = 6
+    crash_stride = 5
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOBSTER(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
+
+
+class TestMOBSTERPromoting(TestMOBSTER):
+    crash_stride = 9
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOBSTER(
+            **arguments,
+            resource_attr="epoch",
+            max_t=9,
+            type="promotion",
+            num_init_random=2,
+            backend="numpy",
+            brackets=2,
         )

@@ -111,12 +111,7 @@ class ASHA:
                 "ASHA needs resource_attr=: the name under which the training script reports its progress, as in "
                 "report(epoch=epoch + 1, ...) and resource_attr='epoch'."
             )
-        top = highest_level(self.space, max_t, max_resource_attr)
-        if top is None:
-            raise InvalidArgument(
-                "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
-                "config_space and name it in max_resource_attr=."
-            )
+        top = required_level(self.space, max_t, max_resource_attr)
         self.objective = Objective.of(
             metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
         )
@@ -345,6 +340,17 @@ class ASHA:
 _ENDINGS: Final = tuple(
     "th" if not 1 <= last % 10 <= 3 or 11 <= last <= 13 else ("st", "nd", "rd")[last % 10 - 1] for last in range(100)
 )
+
+
+def required_level(space: Space, max_t: int | None, max_resource_attr: str | None) -> int:
+    """See `offbeat.arguments.highest_level`; raises InvalidArgument where there is none."""
+    top = highest_level(space, max_t, max_resource_attr)
+    if top is None:
+        raise InvalidArgument(
+            "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
+            "config_space and name it in max_resource_attr=."
+        )
+    return top
 
 
 def standing(level: int, better: int, size: int, cut: int) -> str:

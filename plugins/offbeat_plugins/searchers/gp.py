@@ -48,7 +48,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
     what the uninterrupted one does.
 
     Args:
-        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction, by_level: see
+            `ModelBasedSearcher`.
         acquisition: "log-ei", "ucb" or "thompson".
         transform: of the values before the fit, see `surrogates.targets`.
         max_size_data: of more measured trials than these, the best, the latest and a spread of the others are taken.
@@ -70,6 +71,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 5,
         random_fraction: float = 0.0,
+        by_level: bool = False,
         acquisition: str = "log-ei",
         transform: str = "standardise",
         max_size_data: int = 1008,
@@ -83,6 +85,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
             allow_duplicates=allow_duplicates,
             num_init_random=num_init_random,
             random_fraction=random_fraction,
+            by_level=by_level,
         )
         require_count("max_size_data", max_size_data)
         if max_size_data < FEWEST:
@@ -125,13 +128,16 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         rng: Generator,
     ) -> Preference | Awaitable[Preference]:
         """The process's choice. Raises ModelFailed, or the awaitable does."""
-        state = next((state for number, state in reversed(self._fitted) if number < request.number), None)
         codes = self._codes.of(self._trials.configs)
         seed = rng.integers(2**32, size=4).tolist()
         pending = codes[self._trials.pending]
-        answer = self._thinking(self._question(codes[measured], values, pending, seed, state))
+        answer = self._thinking(self._question(codes[measured], values, pending, seed, self.state_before(request)))
         why = f"expected improvement, {len(values)} trials" + (f" and {len(pending)} running" if len(pending) else "")
         return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+
+    def state_before(self, request: ProposalRequest) -> dict[str, Any] | None:
+        """Of the last model before a proposal, from which the next one begins; None: there was none."""
+        return next((state for number, state in reversed(self._fitted) if number < request.number), None)
 
     def _question(
         self,
@@ -140,10 +146,11 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         pending: NDArray[np.float64],
         seed: list[int],
         state: dict[str, Any] | None,
+        **more: Any,
     ) -> dict[str, Any]:
         return {
             "space": self._space_text, "codes": codes, "targets": values, "pending": pending, "seed": seed, "state": state,
-            "options": self._options,
+            "options": {**self._options, **more},
         }  # fmt: skip
 
     async def _later(self, answer: Awaitable[dict[str, Any]], why: str) -> Preference:

@@ -15,6 +15,8 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    MOBSTER,
+    PASHA,
     REA,
     TPE,
     BayesianOptimization,
@@ -98,6 +100,13 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
+
+
+class TestPASHA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return PASHA(**arguments, resource_attr="epoch", max_t=9, reduction_factor=2)
 
 
 class TestMedianStoppingRule(SchedulerContract):
@@ -250,3 +259,26 @@ class TestCostAwareBayesianOptimization(TestBayesianOptimization):
 
     def make(self, **arguments: Any) -> Scheduler:
         return CostAwareBayesianOptimization(**arguments, cost_attr="seconds", num_init_random=2, backend="numpy")
+
+
+class TestMOBSTER(SchedulerContract):
+    trials = 5
+    crash_stride = 13
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOBSTER(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
+
+
+class TestMOBSTERPromoting(TestMOBSTER):
+    crash_stride = 17
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOBSTER(
+            **arguments,
+            resource_attr="epoch",
+            max_t=9,
+            type="promotion",
+            num_init_random=2,
+            backend="numpy",
+            brackets=2,
+        )

@@ -50,7 +50,7 @@ def test_the_annotated_script_runs_by_itself_and_prints_its_reports(folder: Path
     assert "epoch" in done.stdout
 
 
-@pytest.mark.parametrize("method", ["RandomSearch", "ASHA"])
+@pytest.mark.parametrize("method", ["RandomSearch", "ASHA", "MOBSTER"])
 def test_the_launch_script_runs_with_a_script_that_fits_it(folder: Path, method: str) -> None:
     from offbeat import StoppingCriterion, Tuner
     from offbeat.backend import LocalBackend
@@ -64,7 +64,9 @@ def test_the_launch_script_runs_with_a_script_that_fits_it(folder: Path, method:
         "num_layers": randint(1, 20),
         "learning_rate": loguniform(1e-6, 1e-4),
     }
-    extra: dict[str, Any] = {"resource_attr": "epoch", "max_resource_attr": "epochs"} if method == "ASHA" else {}
+    extra: dict[str, Any] = (
+        {"resource_attr": "epoch", "max_resource_attr": "epochs"} if method != "RandomSearch" else {}
+    )
     tuner = Tuner(
         trial_backend=LocalBackend(entry_point="train_network.py"),
         scheduler=getattr(baselines, method)(config_space, metric="val_loss", **extra),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.mobster import MOBSTER
+    from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
@@ -39,6 +41,8 @@ PLUGINS: Final = {
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
+    "MOBSTER": "mobster",
+    "PASHA": "pasha",
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
@@ -54,6 +58,8 @@ __all__ = [
     "BORE",
     "CQR",
     "KDE",
+    "MOBSTER",
+    "PASHA",
     "PLUGINS",
     "REA",
     "TPE",

@@ -111,12 +111,7 @@ class ASHA:
                 "ASHA needs resource_attr=: the name under which the training script reports its progress, as in "
                 "report(epoch=epoch + 1, ...) and resource_attr='epoch'."
             )
-        top = highest_level(self.space, max_t, max_resource_attr)
-        if top is None:
-            raise InvalidArgument(
-                "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
-                "config_space and name it in max_resource_attr=."
-            )
+        top = required_level(self.space, max_t, max_resource_attr)
         self.objective = Objective.of(
             metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
         )
@@ -152,9 +147,8 @@ class ASHA:
             [Rung(level, above, rule) for level, above in pairwise(self._milestones)]
             for _ in range(brackets if rung_system_per_bracket else 1)
         ]
-        self._from_the_top = [
-            rung for same_level in reversed(list(zip(*self._systems, strict=True))) for rung in same_level
-        ]
+        self._from_the_top: list[Rung] = []
+        self.promote_up_to(top)
 
         self._searcher: Searcher = (
             load("offbeat.searchers", searcher)(
@@ -305,6 +299,22 @@ class ASHA:
             self._bracket_rows = (request.seed, Rows(request.seed, "asha-bracket", 1))
         return bisect_right(self._bracket_ends, self._bracket_rows[1].row(request.number)[0])
 
+    # --- for schedulers that are built on it
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The rungs of the lowest bracket, from the lowest up."""
+        return tuple(self._systems[0])
+
+    def promote_up_to(self, level: int) -> None:
+        """From now on trials are promoted to this level at most; a later call may raise it."""
+        self._from_the_top = [
+            rung
+            for same_level in reversed(list(zip(*self._systems, strict=True)))
+            for rung in same_level
+            if rung.next_level <= level
+        ]
+
     # --- for people
 
     def rung_table(self) -> list[dict[str, Any]]:
@@ -330,6 +340,17 @@ class ASHA:
 _ENDINGS: Final = tuple(
     "th" if not 1 <= last % 10 <= 3 or 11 <= last <= 13 else ("st", "nd", "rd")[last % 10 - 1] for last in range(100)
 )
+
+
+def required_level(space: Space, max_t: int | None, max_resource_attr: str | None) -> int:
+    """See `offbeat.arguments.highest_level`; raises InvalidArgument where there is none."""
+    top = highest_level(space, max_t, max_resource_attr)
+    if top is None:
+        raise InvalidArgument(
+            "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
+            "config_space and name it in max_resource_attr=."
+        )
+    return top
 
 
 def standing(level: int, better: int, size: int, cut: int) -> str:

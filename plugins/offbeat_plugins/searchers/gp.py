@@ -67,7 +67,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
     out. How many candidates lie near the best points and random_fraction were not tried.
 
     Args:
-        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction: see `ModelBasedSearcher`.
+        space, objective, points_to_evaluate, allow_duplicates, num_init_random, random_fraction, by_level: see
+            `ModelBasedSearcher`.
         acquisition: "log-ei", "ucb" or "thompson".
         transform: of the values before the fit, see `surrogates.targets`.
         cost_exponent: power of the cost that the improvement is divided by, where the objective has a cost.
@@ -90,6 +91,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 3,
         random_fraction: float = 0.0,
+        by_level: bool = False,
         acquisition: str = "log-ei",
         transform: str = "half-rank",
         cost_exponent: float = 1.0,
@@ -104,6 +106,7 @@ class GaussianProcessSearcher(ModelBasedSearcher):
             allow_duplicates=allow_duplicates,
             num_init_random=num_init_random,
             random_fraction=random_fraction,
+            by_level=by_level,
         )
         require_count("max_size_data", max_size_data)
         require_seconds("deadline", deadline)
@@ -162,19 +165,19 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         rng: Generator,
     ) -> Preference | Awaitable[Preference]:
         """The process's choice. Raises ModelFailed, or the awaitable does."""
-        state = next((state for number, state in reversed(self._fitted) if number < request.number), None)
         codes = self._codes.of(self._trials.configs)
         seed = rng.integers(2**32, size=4).tolist()
         pending = codes[self._trials.pending]
-        targets = self._targets(measured)
-        answer = self._thinking(self._question(codes[measured], targets, pending, seed, state))
+        targets = self._targets(measured, values)
+        answer = self._thinking(self._question(codes[measured], targets, pending, seed, self.state_before(request)))
         trials = f"{len(values)} trials" + (f" and {len(pending)} running" if len(pending) else "")
         why = f"{self._aim(targets)}, {trials}"
         return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
 
-    def _targets(self, measured: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _targets(self, measured: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, outputs) as `acquisition.options.Data` has them."""
         known = self._trials.values[measured].copy()
+        known[:, 0] = values
         known[:, 1 : 1 + len(self._bounds)] -= self._bounds
         if self._costs:
             costs = known[:, -1]
@@ -190,6 +193,10 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         what = "expected improvement" + (" per cost" if self._costs else "")
         return f"{what} and feasibility ({feasible.sum()} feasible)" if len(self._bounds) else what
 
+    def state_before(self, request: ProposalRequest) -> dict[str, Any] | None:
+        """Of the last model before a proposal, from which the next one begins; None: there was none."""
+        return next((state for number, state in reversed(self._fitted) if number < request.number), None)
+
     def _question(
         self,
         codes: NDArray[np.float64],
@@ -197,10 +204,11 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         pending: NDArray[np.float64],
         seed: list[int],
         state: dict[str, Any] | None,
+        **more: Any,
     ) -> dict[str, Any]:
         return {
             "space": self._space_text, "codes": codes, "targets": values, "pending": pending, "seed": seed, "state": state,
-            "options": self._options,
+            "options": {**self._options, **more},
         }  # fmt: skip
 
     async def _later(self, answer: Awaitable[dict[str, Any]], why: str) -> Preference:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from offbeat.space import Space
 from offbeat_plugins.acquisition.options import Data, ModelState, Options
 from offbeat_plugins.acquisition.suggestion import suggest
 from offbeat_plugins.searchers.coding import Coding
+from offbeat_plugins.surrogates.blocks import Block, Layout
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 FUNCTION: Final = "offbeat_plugins.searchers.gp_model:suggested"
@@ -33,7 +35,7 @@ def suggested(
 
     Args:
         space: JSON of the space.
-        codes: (n, d) of what was measured, see `Coding`.
+        codes: (n, d) of what was measured, see `Coding`; with a resource in the options it is one more column.
         targets: (n, m), as `acquisition.suggestion` takes them.
         pending: (p, d) of what runs.
         seed: of every random number drawn here.
@@ -42,19 +44,28 @@ def suggested(
 
     Returns {"codes": (k, d), best first; "state": JSON of the model, or None; "diagnostics": JSON}.
     """
-    coding = _coding(space)
+    chosen = Options(**options)
+    layout, project = _coding(space, resource=bool(chosen.resource))
     answer = suggest(
         Data(codes, targets, pending),
-        coding.layout,
+        layout,
         list(seed),
         None if state is None else ModelState.from_json(state),
-        Options(**options),
-        project=coding.projection,
+        chosen,
+        project=project,
     )
     state = None if answer.state is None else answer.state.to_json()
     return {"codes": answer.codes, "state": state, "diagnostics": answer.diagnostics}
 
 
 @lru_cache(maxsize=4)
-def _coding(space: str) -> Coding:
-    return Coding(Space.from_json(json.loads(space)))
+def _coding(space: str, *, resource: bool) -> tuple[Layout, Any]:
+    coding = Coding(Space.from_json(json.loads(space)))
+    if not resource:
+        return coding.layout, coding.projection
+
+    def project(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.hstack([coding.project(rows[:, :-1]), rows[:, -1:]])
+
+    layout = Layout([*coding.layout.blocks, Block("resource")])
+    return layout, project if coding.projection is not None else None

@@ -16,7 +16,7 @@ from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat_plugins.modelling.worker import ModelFailed
 from offbeat_plugins.searchers.columns import Columns
-from offbeat_plugins.searchers.levels import highest_level, last_values
+from offbeat_plugins.searchers.levels import Learned, highest_level, last_values
 from offbeat_plugins.searchers.observations import OBSERVES, Encoded, Observations
 from offbeat_plugins.searchers.random import RandomSearcher
 
@@ -112,7 +112,7 @@ class ModelBasedSearcher(ABC):
         trials = self._trials
         if trials.proposed < self._initial:
             return self._at_random(request, "initial point")
-        learned = highest_level(trials, self._least) if self._by_level else last_values(trials)
+        learned = self.learned()
         if len(learned.rows) < self._least:
             some = "first results" if learned.level is None else f"results at level {learned.level}"
             return self._at_random(request, f"random: {len(learned.rows)} of {self._least} {some} are in")
@@ -158,6 +158,10 @@ class ModelBasedSearcher(ABC):
     def rows(self) -> NDArray[np.float64]:
         """All configurations so far as rows of numbers, see `Columns`."""
         return self._rows.of(self._trials.configs)
+
+    def learned(self) -> Learned:
+        """What the model learns from; random draws go on while it is less than `num_init_random` values."""
+        return highest_level(self._trials, self._least) if self._by_level else last_values(self._trials)
 
     def pending(self, measured: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of trials that wait, run or are about to end and are not among those measured, rising."""

@@ -214,6 +214,10 @@ class Observations:
         """Resource levels that have values, rising; none unless `by_level`."""
         return tuple(sorted(self._levels or ()))
 
+    def is_at(self, row: int, level: int) -> bool:
+        """Whether a row's trial has reported at a level."""
+        return row in (self._levels or {}).get(level, ())
+
     def at_level(self, level: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Rows, rising, and values (rows, metrics) of all trials that reported at a level, running ones included.
 

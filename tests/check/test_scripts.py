@@ -135,6 +135,19 @@ def test_a_fast_script_gets_more_steps_and_one_that_reports_at_its_end_is_found_
     assert codes(check(plan(late, steps=1, **options))) - {"reports-too-frequent"} == {"reports-at-the-end"}
 
 
+def test_a_fast_script_of_few_reports_that_cannot_be_told_its_length_comes_to_an_end(tmp_path: Path) -> None:
+    """Too fast asks for more steps, too short for fewer: the two must not take turns for ever."""
+    path = tmp_path / "train.py"
+    path.write_text(
+        "from offbeat.report import Reporter\n\nreport = Reporter()\n"
+        "for epoch in range(1, 9):\n    report(epoch=epoch, loss=1 / epoch)\n"
+    )
+    told: list[str] = []
+    asked = plan(path, {"lr": loguniform(1e-2, 0.5)}, metrics=("loss",), resource_attr="epoch", patience=20.0)
+    check(asked, told.append)
+    assert 1 <= sum("once more with" in line for line in told) <= 4
+
+
 def test_configurations_with_conditional_hyperparameters_are_tried_too(script: Path) -> None:
     made = plan(script, {"kind": choice(["a", "b"]), "momentum": when(uniform(0, 1), "kind == 'b'"), "epochs": 9})
     assert made.config == {"kind": "a", "epochs": 9}

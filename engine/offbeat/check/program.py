@@ -83,7 +83,10 @@ async def _investigated(place: Lab, tell: Callable[[str], None]) -> Evidence:
         # A fast script begins to report as soon as before; one that keeps its reports back, later. A busy machine may
         # delay a start once.
         at_once = _later_first(whole, longer) and _later_first(whole, await _whole(place))
+        shortened = fitting.steps < plan.steps
         plan, whole = fitting, longer
+        if shortened:
+            break  # it has no more reports than that: asking for more would lead back here
     found = Evidence(plan=plan, whole=whole, at_once=at_once)
     early = whole.failed and len(whole.reports) < plan.far
     if not whole.reports or early or at_once or whole.how == "given up":

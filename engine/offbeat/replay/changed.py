@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from offbeat.describe import arguments_of
 from offbeat.errors import InvalidArgument, nearest
-from offbeat.events import ExperimentSpec, MetricSpec
+from offbeat.events import ExperimentSpec
 from offbeat.protocols import Scheduler
 from offbeat.registry import load
 from offbeat.replay.rebuilding import rebuilt
@@ -65,7 +65,7 @@ def _made(spec: ExperimentSpec, name: str | None, options: dict[str, Any], seed:
 def _said(recorded: Scheduler) -> dict[str, Any]:
     """What the experiment says to every scheduler, under the names that they share."""
     objective = recorded.objective
-    specs: Sequence[MetricSpec] = objective.optimised
+    specs = list(objective.optimised)
     several = len(specs) > 1
     names, modes = [one.name for one in specs], [one.mode for one in specs]
     return {

@@ -18,6 +18,7 @@ from offbeat.optimizer.baselines import (
     GridSearch,
     MedianStoppingRule,
     RandomSearch,
+    SyncHyperband,
 )
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
@@ -92,6 +93,21 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
+
+
+class TestSyncHyperband(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncHyperband(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestSyncHyperbandTellingTheMaximum(SchedulerContract):
+    trials = 16
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        space = {**config_space, "epochs": 9}
+        return SyncHyperband(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", brackets=2)
 
 
 class TestMedianStoppingRule(SchedulerContract):

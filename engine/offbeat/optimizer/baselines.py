@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
+    from offbeat_plugins.schedulers.sync_hyperband import SyncHyperband
     from offbeat_plugins.schedulers.tpe import KDE, TPE
 
 PLUGINS: Final = {
@@ -30,6 +31,7 @@ PLUGINS: Final = {
     "MedianStoppingRule": "median-stopping-rule",
     "RandomSearch": "random-search",
     "REA": "rea",
+    "SyncHyperband": "sync-hyperband",
     "TPE": "tpe",
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
@@ -46,6 +48,7 @@ __all__ = [
     "GridSearch",
     "MedianStoppingRule",
     "RandomSearch",
+    "SyncHyperband",
 ]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error

@@ -26,6 +26,7 @@ from offbeat.optimizer.baselines import (
     MedianStoppingRule,
     PopulationBasedTraining,
     RandomSearch,
+    SyncHyperband,
 )
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
@@ -107,6 +108,21 @@ class TestPASHA(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return PASHA(**arguments, resource_attr="epoch", max_t=9, reduction_factor=2)
+
+
+class TestSyncHyperband(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncHyperband(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestSyncHyperbandTellingTheMaximum(SchedulerContract):
+    trials = 16
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        space = {**config_space, "epochs": 9}
+        return SyncHyperband(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", brackets=2)
 
 
 class TestMedianStoppingRule(SchedulerContract):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
+    from offbeat_plugins.schedulers.sync_hyperband import SyncHyperband
     from offbeat_plugins.schedulers.tpe import KDE, TPE
 
 PLUGINS: Final = {
@@ -46,6 +47,7 @@ PLUGINS: Final = {
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
+    "SyncHyperband": "sync-hyperband",
     "TPE": "tpe",
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
@@ -70,6 +72,7 @@ __all__ = [
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",
+    "SyncHyperband",
 ]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error

@@ -29,9 +29,7 @@ TREES: Final = (
 """What arguments and answers are made of."""
 
 
-def exported(
-    traced: Callable[..., Any], constants: object, arguments: Sequence[Any], folder: str
-) -> Callable[..., Any]:
+def exported(traced: Any, constants: object, arguments: Sequence[Any], folder: str) -> Callable[..., Any]:
     """A jitted function that computes what `traced`, also a jitted one, does; traced only if no file of `folder` has it.
 
     Args:
@@ -41,7 +39,7 @@ def exported(
         folder: of the files. One that is damaged is replaced; one that cannot be written is done without.
     """
     import jax
-    import jaxlib
+    import jaxlib.version
     from jax import export
 
     _registered()
@@ -49,7 +47,7 @@ def exported(
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in leaves]
     told = (
         jax.__version__,
-        jaxlib.__version__,
+        jaxlib.version.__version__,
         jax.default_backend(),
         _source(),
         repr(constants),
@@ -62,7 +60,8 @@ def exported(
         made = export.export(traced)(*arguments)
         _written(file, bytes(made.serialize()))
     except ValueError:  # a device whose operations JAX does not promise to keep
-        return traced
+        traces: Callable[..., Any] = traced
+        return traces
     return _jitted(made)
 
 

@@ -304,6 +304,12 @@ class TestMOBSTER(SchedulerContract):
         return MOBSTER(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
 
 
+class TestMOBSTEROverConditions(TestMOBSTER):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 29
+
+
 class TestMOBSTERPromoting(TestMOBSTER):
     crash_stride = 17
 

@@ -10,7 +10,7 @@ import pytest
 from offbeat import events as ev
 from offbeat.config_space import choice, loguniform, optional, randint, require, uniform, when
 from offbeat.describe import build, describe
-from offbeat.errors import InvalidArgument
+from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.optimizer.baselines import BayesianOptimization, RandomSearch
 
 MIXED: dict[str, Any] = {
@@ -139,3 +139,18 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_several_metrics_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="one metric"):
         BayesianOptimization(MIXED, ["loss", "cost"])
+
+
+def test_without_jax_numpy_computes_the_same_algorithm_and_the_log_says_so(
+    game: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    without = BayesianOptimization(MIXED, "loss", random_seed=1)
+    assert "JAX is not installed" in caplog.text
+    assert "offbeat[jax]" in caplog.text
+    with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[jax\]'"):
+        BayesianOptimization(MIXED, "loss", backend="jax")
+    caplog.clear()
+    asked = BayesianOptimization(MIXED, "loss", random_seed=1, backend="numpy")
+    assert not caplog.text
+    assert game(without, distance).play(7).configs == game(asked, distance).play(7).configs

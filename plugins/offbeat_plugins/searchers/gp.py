@@ -16,6 +16,7 @@ from offbeat.arguments import require_count, require_seconds
 from offbeat.decisions import Fitted
 from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.events import Event, ModelFitted
+from offbeat.log import get_logger
 from offbeat.protocols import LedgerView, Objective, ProposalRequest, SchedulerContext
 from offbeat.space import Space
 from offbeat_plugins.acquisition.options import Options
@@ -234,11 +235,18 @@ class GaussianProcessSearcher(ModelBasedSearcher):
 
 
 def computed_by(backend: Arithmetic) -> dict[str, Any]:
-    """How the model is computed, as options. Raises MissingExtra for JAX where it is not installed."""
+    """How the model is computed, as options; where "auto" has to do without JAX, the log says so.
+
+    Raises MissingExtra for JAX where it is asked for and not installed.
+    """
     from importlib.util import find_spec
 
     if backend == "auto":
         backend = "jax" if find_spec("jax") is not None else "numpy"
+        if backend == "numpy":
+            get_logger().warning(
+                "JAX is not installed: the Gaussian process is computed with NumPy", install="offbeat[jax]"
+            )
     elif backend == "jax" and find_spec("jax") is None:
         raise MissingExtra("backend='jax'", "jax")
     return {"backend": backend, "compile_cache": compile_cache() if backend == "jax" else None}

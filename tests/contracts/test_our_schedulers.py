@@ -15,6 +15,7 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    DEHB,
     MOBSTER,
     PASHA,
     REA,
@@ -123,6 +124,24 @@ class TestSyncHyperbandTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return SyncHyperband(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", brackets=2)
+
+
+class TestDEHB(SchedulerContract):
+    trials = 24
+    crash_stride = 3
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return DEHB(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestDEHBTellingTheMaximum(TestDEHB):
+    config_space = {**TestGridSearchInOrder.config_space, "clip": optional(uniform(0, 1))}  # noqa: RUF012
+    small_space = TestGridSearchInOrder.small_space
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        space = {**config_space, "epochs": 9}
+        options: dict[str, Any] = {"mutation_factor": 0.8, "crossover_probability": 0.3, "grace_period": 3}
+        return DEHB(space, **arguments, **options, resource_attr="epoch", max_resource_attr="epochs")
 
 
 class TestMedianStoppingRule(SchedulerContract):

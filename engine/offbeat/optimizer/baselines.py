@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
+    from offbeat_plugins.schedulers.dehb import DEHB
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.mobster import MOBSTER
@@ -39,6 +40,7 @@ PLUGINS: Final = {
     "CQR": "cqr",
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
+    "DEHB": "dehb",
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
@@ -59,6 +61,7 @@ __all__ = [
     "BOHB",
     "BORE",
     "CQR",
+    "DEHB",
     "KDE",
     "MOBSTER",
     "PASHA",

@@ -9,7 +9,8 @@ from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.protocols import Mode, NonFinite, Objective
 from offbeat.space import Space
-from offbeat_plugins.schedulers.asha import ASHA, required_level
+from offbeat_plugins.schedulers.asha import ASHA
+from offbeat_plugins.schedulers.multi_fidelity import required_level
 from offbeat_plugins.schedulers.rungs import Rule
 from offbeat_plugins.schedulers.rungs import rung_levels as levels_of
 from offbeat_plugins.searchers.gp import Arithmetic
@@ -72,7 +73,7 @@ class MOBSTER(ASHA):
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         space = Space.of(config_space)
-        top = required_level(space, max_t, max_resource_attr)
+        top = required_level("MOBSTER", space, max_t, max_resource_attr)
         levels = levels_of(
             top,
             grace_period=grace_period,

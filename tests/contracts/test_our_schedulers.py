@@ -127,8 +127,8 @@ class TestSyncHyperbandTellingTheMaximum(SchedulerContract):
 
 
 class TestDEHB(SchedulerContract):
-    trials = 24
-    crash_stride = 3
+    trials = 16
+    crash_stride = 7
 
     def make(self, **arguments: Any) -> Scheduler:
         return DEHB(**arguments, resource_attr="epoch", max_t=9)

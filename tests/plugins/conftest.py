@@ -22,3 +22,4 @@ local = _loaded("local_runs").local
 simulation = _loaded("simulated_runs").simulation
 lines = pytest.fixture(lambda: _loaded("lines"), name="lines")
 game = pytest.fixture(lambda: _loaded("model_games").Game, name="game")
+bracket_game = pytest.fixture(lambda: _loaded("bracket_games").Game, name="bracket_game", scope="session")

@@ -33,9 +33,9 @@ class DEHB(SyncHyperband):
     population, as large as the largest rung there, whose members are challenged in turns. A child is its target, the member
     whose turn it is, in which some hyperparameters are those of a mutant, x0 + mutation_factor * (x1 - x2) in the unit cube;
     where that leaves the cube, they are drawn at random. At the lowest level of a bracket x0, x1 and x2 are drawn from the
-    level's population, above it from the best of the population below, as many as the rung has slots. A population that is
-    too small is completed from the others. A child that is not worse than its target takes its place. Where a place is
-    empty, the target is a random point, and the child takes the place.
+    level's population, above it from the best of the population below, as many as the rung has slots; without the target.
+    A population that is too small is completed from the others. A child that is not worse than its target takes its place.
+    Where a place is empty, the target is a random point, and the child takes the place.
 
     A trial that fails, or ends before its level, challenges nobody and holds up nothing. A child that was tried before is
     drawn again; where that does not help, and where there are not three parents yet, the configuration is a random one.

@@ -71,21 +71,23 @@ def drawn(pool: Sequence[Member], us: Sequence[float]) -> list[Member]:
 def parents(
     pool: Sequence[Member], everyone: Sequence[Member], target: Member | None, us: Sequence[float]
 ) -> list[Member] | None:
-    """Three different trials other than the target: of the pool, where it is too small with others; None if there are none.
+    """Three different trials in random order: of the pool, where it is too small with others; None if there are no three.
 
-    us: three numbers in [0, 1).
+    The target is among them only where there are no three without it. us: three numbers in [0, 1).
     """
     apart = set() if target is None else {target.trial}
-    own = _distinct(pool, apart)
+    own, others = _distinct(pool, apart), _distinct(everyone, apart)
+    if len({member.trial for member in (*own, *others)}) < len(us):
+        if target is None:
+            return None
+        return parents(pool, everyone, None, us)
     if len(own) >= len(us):
         return drawn(own, us)
-    others = _distinct(everyone, apart | {member.trial for member in own})
-    if len(own) + len(others) < len(us):
-        return None
-    # The order among the three matters, so the pool's own are not always the first.
-    chosen = [*own, *drawn(others, us[len(own) :])]
-    first = int(us[0] * len(chosen))
-    return chosen[first:] + chosen[:first]
+    inside = {member.trial for member in own}
+    chosen = drawn([member for member in others if member.trial not in inside], us[len(own) :])
+    for member, u in zip(own, us, strict=False):
+        chosen.insert(int(u * (len(chosen) + 1)), member)
+    return chosen
 
 
 def _distinct(members: Sequence[Member], apart: set[TrialId]) -> list[Member]:

@@ -27,7 +27,9 @@ from offbeat.optimizer.baselines import (
     MedianStoppingRule,
     PopulationBasedTraining,
     RandomSearch,
+    SyncBOHB,
     SyncHyperband,
+    SyncMOBSTER,
 )
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
@@ -316,4 +318,21 @@ class TestMOBSTERPromoting(TestMOBSTER):
             num_init_random=2,
             backend="numpy",
             brackets=2,
+        )
+
+
+class TestSyncBOHB(TestBOHB):
+    crash_stride = 9
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncBOHB(**arguments, resource_attr="epoch", max_t=9, min_points=2, num_candidates=12)
+
+
+class TestSyncMOBSTER(TestMOBSTER):
+    trials = 6
+    crash_stride = 17
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncMOBSTER(
+            **arguments, resource_attr="epoch", max_t=9, grace_period=3, num_init_random=2, backend="numpy"
         )

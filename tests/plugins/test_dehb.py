@@ -18,7 +18,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.events import TrialFailed, TrialFinished
 from offbeat.optimizer.baselines import DEHB
 from offbeat.trial import TrialId
-from offbeat_plugins.searchers.differential_evolution import Member, Population, crossed, mask, mutant, parents
+from offbeat_plugins.schedulers.differential_evolution import Member, Population, crossed, mask, mutant, parents
 
 SPACE: dict[str, Any] = {
     "lr": loguniform(1e-4, 1), "width": randint(1, 500), "kind": choice(["a", "b", "c"]), "x": uniform(0, 1),

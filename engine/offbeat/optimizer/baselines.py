@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
+    from offbeat_plugins.schedulers.sync_bohb import SyncBOHB
     from offbeat_plugins.schedulers.sync_hyperband import SyncHyperband
+    from offbeat_plugins.schedulers.sync_mobster import SyncMOBSTER
     from offbeat_plugins.schedulers.tpe import KDE, TPE
 
 PLUGINS: Final = {
@@ -49,7 +51,9 @@ PLUGINS: Final = {
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
+    "SyncBOHB": "sync-bohb",
     "SyncHyperband": "sync-hyperband",
+    "SyncMOBSTER": "sync-mobster",
     "TPE": "tpe",
 }
 """Class -> name of its entry point in `offbeat.schedulers`."""
@@ -75,7 +79,9 @@ __all__ = [
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",
+    "SyncBOHB",
     "SyncHyperband",
+    "SyncMOBSTER",
 ]
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that a misspelt name is a type error

@@ -18,8 +18,8 @@ from offbeat.seeds import Rows
 from offbeat.space import Seen, Space
 from offbeat.trial import TrialId
 from offbeat_plugins.schedulers.brackets import Rung
+from offbeat_plugins.schedulers.differential_evolution import Member, Population, crossed, mask, mutant, parents
 from offbeat_plugins.schedulers.sync_hyperband import Slot, SyncHyperband
-from offbeat_plugins.searchers.differential_evolution import Member, Population, crossed, mask, mutant, parents
 from offbeat_plugins.searchers.random import REDRAWS
 
 

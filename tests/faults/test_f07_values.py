@@ -115,3 +115,18 @@ def test_a_thousand_sequences_of_strange_values(lab: Any, kind: str) -> None:
 def test_ten_thousand_sequences_of_strange_values(lab: Any, kind: str) -> None:
     for seed in range(1000, 4334):
         sequence(lab, BUILDERS[kind](lab), seed)
+
+
+def strange(lab: Any, method: Any, seeds: range) -> None:
+    for seed in seeds:
+        sequence(lab, lambda **options: method.make(lab.space, **options), seed)
+
+
+def test_sequences_of_strange_values_for_every_method(lab: Any, method: Any) -> None:
+    strange(lab, method, range(3 if method.model else 20))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_a_thousand_sequences_of_strange_values_for_every_method(lab: Any, method: Any) -> None:
+    strange(lab, method, range(1000, 1060 if method.model else 2000))

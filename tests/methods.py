@@ -74,8 +74,12 @@ METHODS = (
 
 
 def parametrise(metafunc: pytest.Metafunc) -> None:
-    """Runs a test that takes `method` for each of them, and one that takes `plain_method` for those without a model."""
-    for name, chosen in (("method", METHODS), ("plain_method", [one for one in METHODS if not one.model])):
+    """Runs a test that takes `method` for each of them, `plain_method` for those without a model, `rung_method` with rungs."""
+    for name, chosen in (
+        ("method", METHODS),
+        ("plain_method", [one for one in METHODS if not one.model]),
+        ("rung_method", [one for one in METHODS if one.has_rungs]),
+    ):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, [pytest.param(one, id=one.name, marks=_marks(one)) for one in chosen])
 

@@ -20,6 +20,7 @@ from offbeat.optimizer.baselines import (
     PASHA,
     REA,
     TPE,
+    AutomaticTerminationCriterion,
     BayesianOptimization,
     ConstrainedBayesianOptimization,
     CostAwareBayesianOptimization,
@@ -245,6 +246,24 @@ class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     crash_stride = 11
 
 
+class TestAutomaticTermination(SchedulerContract):
+    trials = 9
+    crash_stride = 5
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return AutomaticTerminationCriterion(**arguments, scheduler="random-search", threshold=1e-9, warm_up=5)
+
+
+class TestAutomaticTerminationThatEnds(TestAutomaticTermination):
+    ends_by_itself = True
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options: dict[str, Any] = {"num_init_random": 3, "num_candidates": 12}
+        return AutomaticTerminationCriterion(
+            **arguments, scheduler="tpe", scheduler_options=options, threshold=1e3, warm_up=4
+        )
+
+
 class TestBOHB(SchedulerContract):
     trials = 16
     crash_stride = 5
@@ -304,6 +323,12 @@ class TestMOBSTER(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return MOBSTER(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
+
+
+class TestMOBSTEROverConditions(TestMOBSTER):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 29
 
 
 class TestMOBSTERPromoting(TestMOBSTER):

@@ -33,7 +33,14 @@ from offbeat.backend import LocalBackend, SimulatedBackend
 from offbeat.config_space import uniform
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal, decision_digest, read_journal
-from offbeat.optimizer.baselines import ASHA, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.optimizer.baselines import (
+    ASHA,
+    AutomaticTerminationCriterion,
+    BayesianOptimization,
+    GridSearch,
+    MedianStoppingRule,
+    RandomSearch,
+)
 from offbeat.parts import recorded_spec
 from offbeat.protocols import Scheduler
 from offbeat.replay.rebuilding import rebuilt
@@ -156,6 +163,16 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     ),
     "median-stopping-rule": lambda home: simulated(
         home, MedianStoppingRule(config_space(), "val_error", grace_population=3, **RESOURCE), 7, cuts=(88,)
+    ),
+    "bayesian-optimization": lambda home: simulated(
+        home, BayesianOptimization(config_space(), "val_error", backend="numpy", **RESOURCE), 8, cuts=(150,)
+    ),
+    "automatic-termination": lambda home: simulated(
+        home,
+        AutomaticTerminationCriterion(
+            scheduler=ASHA(config_space(), "val_error", **RESOURCE), threshold=0.5, warm_up=5
+        ),
+        40,
     ),
     "asha-local": local,
     "median-ask-tell": asked,

@@ -34,7 +34,8 @@ class Table:
         self.scheduler, self.ledger, self.number = scheduler, Ledger("loss"), 0
         self.asked: list[dict[str, Any]] = []
         thinking = scheduler._searcher._thinking
-        scheduler._searcher._thinking = lambda question: self.asked.append(question) or thinking(question)
+        then = thinking.then
+        thinking.then = lambda question, made: self.asked.append(question) or then(question, made)
 
     def show(self, event: Any) -> None:
         (self.ledger.count if isinstance(event, TrialResult) else self.ledger.apply)(event)

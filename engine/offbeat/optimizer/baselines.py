@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.asha import ASHA
     from offbeat_plugins.schedulers.asha_bore import ASHABORE
     from offbeat_plugins.schedulers.asha_cqr import ASHACQR
+    from offbeat_plugins.schedulers.automatic_termination import AutomaticTerminationCriterion
     from offbeat_plugins.schedulers.bayesian_optimization import BayesianOptimization
     from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
@@ -36,6 +37,7 @@ PLUGINS: Final = {
     "ASHA": "asha",
     "ASHABORE": "asha-bore",
     "ASHACQR": "asha-cqr",
+    "AutomaticTerminationCriterion": "automatic-termination",
     "BOHB": "bohb",
     "BORE": "bore",
     "BayesianOptimization": "bayesian-optimization",
@@ -72,6 +74,7 @@ __all__ = [
     "PLUGINS",
     "REA",
     "TPE",
+    "AutomaticTerminationCriterion",
     "BayesianOptimization",
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -145,12 +144,11 @@ class MOBSTERSearcher(GaussianProcessSearcher):
             self.state_before(request),
             level=min(level / top, 1.0),
         )
-        answer = self._thinking(question)
         many = f"{len(values)} results of {len(np.unique(measured))} trials"
         why = f"expected improvement at level {level}, {many}" + (
             f" and {len(waiting)} running" if len(waiting) else ""
         )
-        return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+        return self._thinking.then(question, lambda answer: self._preference(answer, why))
 
     def _at(self, codes: NDArray[np.float64], levels: Any) -> NDArray[np.float64]:
         """Rows with the resource over the largest one as last column; beyond max_t it counts as max_t."""

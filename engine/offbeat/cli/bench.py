@@ -199,7 +199,7 @@ def _progress() -> tuple[Callable[[int, int, int], None] | None, Callable[[], No
 
 def _show(comparison: Comparison, folder: Path) -> None:
     from offbeat.bench.advice import advice
-    from offbeat.bench.page import scores, unsuitable
+    from offbeat.bench.page import cautions, scores, unsuitable
 
     for group in comparison.groups:
         print(f"{group.title}: {group.scale}, mean and 95 % interval")
@@ -207,6 +207,8 @@ def _show(comparison: Comparison, folder: Path) -> None:
         for sentence in advice(group):
             print(f"  {sentence.replace('**', '')}")
         print()
+    for sentence, names in cautions(comparison).items():
+        print(f"Careful with {', '.join(names)}: {sentence}")
     for (method, why), names in unsuitable(comparison).items():
         print(f"{method} was not run on {', '.join(names)}: {why}")
     print(f"Tables, pictures and page: {folder / 'comparison.html'}")

@@ -15,6 +15,7 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    MOASHA,
     MOBSTER,
     PASHA,
     REA,
@@ -297,4 +298,29 @@ class TestMOBSTERPromoting(TestMOBSTER):
             num_init_random=2,
             backend="numpy",
             brackets=2,
+        )
+
+
+class TestMOASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOASHA(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestMOASHAByAWeightedSum(TestMOASHA):
+    metric = ("loss", "latency", "size")
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        weights = {"loss": 1.0, "size": 0.5}
+        space = {**config_space, "epochs": 9}
+        return MOASHA(
+            space,
+            **arguments,
+            time_attr="epoch",
+            max_resource_attr="epochs",
+            priority=weights,
+            brackets=2,
+            searcher="random",
         )

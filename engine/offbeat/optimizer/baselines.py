@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
@@ -41,6 +42,7 @@ PLUGINS: Final = {
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "GridSearch": "grid-search",
     "KDE": "kde",
+    "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "PASHA": "pasha",
@@ -60,6 +62,7 @@ __all__ = [
     "BORE",
     "CQR",
     "KDE",
+    "MOASHA",
     "MOBSTER",
     "PASHA",
     "PLUGINS",

@@ -16,6 +16,7 @@ from offbeat.optimizer.baselines import (
     BORE,
     CQR,
     DEHB,
+    MOASHA,
     MOBSTER,
     PASHA,
     REA,
@@ -360,4 +361,21 @@ class TestSyncMOBSTER(TestMOBSTER):
     def make(self, **arguments: Any) -> Scheduler:
         return SyncMOBSTER(
             **arguments, resource_attr="epoch", max_t=9, grace_period=3, num_init_random=2, backend="numpy"
+class TestMOASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+        return MOASHA(**arguments, resource_attr="epoch", max_t=9)
+class TestMOASHAByAWeightedSum(TestMOASHA):
+    metric = ("loss", "latency", "size")
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        weights = {"loss": 1.0, "size": 0.5}
+        space = {**config_space, "epochs": 9}
+        return MOASHA(
+            space,
+            **arguments,
+            time_attr="epoch",
+            max_resource_attr="epochs",
+            priority=weights,
+            brackets=2,
+            searcher="random",
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.dehb import DEHB
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
@@ -47,6 +48,7 @@ PLUGINS: Final = {
     "DEHB": "dehb",
     "GridSearch": "grid-search",
     "KDE": "kde",
+    "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "PASHA": "pasha",
@@ -69,6 +71,7 @@ __all__ = [
     "CQR",
     "DEHB",
     "KDE",
+    "MOASHA",
     "MOBSTER",
     "PASHA",
     "PLUGINS",

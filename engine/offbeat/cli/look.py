@@ -36,6 +36,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     best = commands.add_parser("best", help="print the best configurations", allow_abbrev=False)
     best.add_argument("name", metavar="NAME")
     best.add_argument("-n", type=int, default=1, metavar="N", help="how many (default 1)")
+    best.add_argument(
+        "--checkpoint",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="print the path of the best trial's checkpoint alone; with FOLDER, copy it there first",
+    )
     for parser, handler in ((ls, list_all), (show, show_one), (best, show_best)):
         add_home(parser)
         add_json(parser)
@@ -150,6 +157,10 @@ def show_best(args: argparse.Namespace) -> int:
 
     _check_n(args.n)
     experiment = load(args.name, args.home)
+    if args.checkpoint is not None:
+        from offbeat.cli.best_checkpoint import show_checkpoint
+
+        return show_checkpoint(experiment, args)
     found = experiment.best(n=args.n)
     if args.json:
         print_json([best_entry(one) for one in found])

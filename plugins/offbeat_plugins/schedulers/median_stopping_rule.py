@@ -26,7 +26,7 @@ from offbeat.events import Event, TrialFailed, TrialFinished, TrialResult, Trial
 from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler, SchedulerContext
 from offbeat.registry import load
 from offbeat.space import Space
-from offbeat.trial import TrialId
+from offbeat.trial import Status, TrialId
 
 OBSERVES: Final[frozenset[type[Event]]] = frozenset((TrialResult, TrialStopped, TrialFinished, TrialFailed))
 
@@ -172,6 +172,11 @@ class MedianStoppingRule:
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
         """What the other scheduler proposes."""
         return self.scheduler.propose(request, ledger)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """The other scheduler's answer; without one paused trials are resumed some time."""
+        own = getattr(self.scheduler, "checkpoint_chance", None)
+        return float(ledger[trial].status is Status.PAUSED if own is None else own(trial, ledger))
 
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """The other scheduler's own context, if it has one."""

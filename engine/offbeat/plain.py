@@ -115,7 +115,7 @@ class Plain:
         conductor, state, ledger = self._conductor, self._state, self._ledger
         watch, slots, n_workers = conductor.limits, self._slots, state.limits.n_workers
         events, commands = conductor.events, conductor.commands
-        if conductor.cut or conductor.early or state.failing or self._special:
+        if conductor.cut or conductor.early or state.failing or self._special or conductor.checkpoints.managed:
             return next_signal(watch.until)
         metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
         shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
@@ -254,6 +254,7 @@ class Plain:
             and not limits.approval
             and not state.held
             and not self._shows_started
+            and not conductor.checkpoints.managed
         ):
             at = clock()
             events = conductor.events
@@ -327,7 +328,7 @@ class Plain:
             or conductor.closing is not None
             or conductor.early
             or state.failing
-            or conductor.delete_checkpoints
+            or conductor.checkpoints.managed
             or self._special
         ):
             return False

@@ -361,12 +361,20 @@ class TestSyncMOBSTER(TestMOBSTER):
     def make(self, **arguments: Any) -> Scheduler:
         return SyncMOBSTER(
             **arguments, resource_attr="epoch", max_t=9, grace_period=3, num_init_random=2, backend="numpy"
+        )
+
+
 class TestMOASHA(SchedulerContract):
     trials = 16
     metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
         return MOASHA(**arguments, resource_attr="epoch", max_t=9)
+
+
 class TestMOASHAByAWeightedSum(TestMOASHA):
     metric = ("loss", "latency", "size")
+
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         weights = {"loss": 1.0, "size": 0.5}
         space = {**config_space, "epochs": 9}
@@ -379,3 +387,30 @@ class TestMOASHAByAWeightedSum(TestMOASHA):
             brackets=2,
             searcher="random",
         )
+
+
+class TestNSGA2(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4)
+
+
+class TestNSGA2OverConditions(TestNSGA2):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4, constraints={"size": "<= 0.5", "accuracy": ">= -0.9"})
+
+
+class TestMOREA(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOREA(**arguments, population_size=4, sample_size=3)

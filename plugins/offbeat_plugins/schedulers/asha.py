@@ -36,6 +36,7 @@ from offbeat.space import Space
 from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.multi_fidelity import multi_fidelity_objective
+from offbeat_plugins.schedulers.promotion_chance import promotion_chance
 from offbeat_plugins.schedulers.rungs import Rule, Rung
 from offbeat_plugins.schedulers.searching import Answer, Searching, searcher_of
 
@@ -253,6 +254,15 @@ class ASHA:
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """What the searcher needs while a session runs, if anything."""
         return self._searching.running(context)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """How likely a trial is to be promoted; 0 for one that does not wait at a rung."""
+        waiting = self._waiting.get(trial)
+        if waiting is None:
+            return 0.0
+        rung, value = waiting
+        better = rung.better_than(value)
+        return 1.0 if better < rung.cut() else promotion_chance(better, len(rung.entries), rung.quantile)
 
     def _promotion(self, ledger: LedgerView) -> Resume | None:
         for rung in self._from_the_top:

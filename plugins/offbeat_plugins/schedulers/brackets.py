@@ -137,6 +137,19 @@ class Bracket:
         """The rung in progress."""
         return self.rungs[self.place]
 
+    def may_go_on(self, trial: TrialId) -> bool:
+        """Whether a trial that has no attempt waits to be resumed or can still have a slot of the next rung."""
+        if self.done or trial in self._ended:
+            return False
+        if trial in self._waiting:
+            return True
+        value = self.rung.outcomes.get(trial)
+        if value is None or self.next_level is None:
+            return False
+        outcomes = self.rung.outcomes.items()
+        better = sum(o is not None and o < value for other, o in outcomes if other not in self._ended)
+        return better < self.rungs[self.place + 1].slots
+
     def enter(self, trial: TrialId) -> int:
         """Gives a new trial the next slot of the rung in progress; the level that it is to reach."""
         self.rung.trials.append(trial)

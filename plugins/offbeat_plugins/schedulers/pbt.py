@@ -275,6 +275,10 @@ class PopulationBasedTraining:
         # Rounded first: 0.1 * 30 is a little more than 3.
         return min(math.ceil(round(size * self._quantile, 9)), size // 2)
 
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """1 for every member that lives: it goes on, and copies may be made of it; else 0."""
+        return float(trial in self._members)
+
     # --- propose: reads the fold
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:

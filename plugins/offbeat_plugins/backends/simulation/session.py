@@ -16,7 +16,17 @@ from typing import Any, Final
 from offbeat.contained import told
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt
-from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
+from offbeat.signals import (
+    Command,
+    DeleteCheckpoints,
+    Ended,
+    PauseTrial,
+    Reported,
+    Saved,
+    Signal,
+    StartTrial,
+    StopTrial,
+)
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.simulation.curves import HEAD, Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
@@ -50,6 +60,7 @@ class SimulatedSession:
         max_resource_attr: str | None,
         seed: int | None,
         checkpoints: bool,
+        checkpoint_size: int | None,
         thinking: Thinking | None,
         faults: FaultProfile | None,
         dollars_per_hour: float | None,
@@ -71,6 +82,9 @@ class SimulatedSession:
         self._alive: dict[TrialId, Run] = {}
         self._points = past.points
         self._curves: dict[TrialId, Curve] = {}
+        self._size, self._measured_trials = checkpoint_size, past.measured
+        #: Said before anything else: the size of the checkpoint behind the last report.
+        self._saved: Saved | None = None
         self._interrupted = False
 
     # --- signals
@@ -80,6 +94,9 @@ class SimulatedSession:
         if self._interrupted:
             self._end_all()
         heap = self._heap
+        if (saved := self._saved) is not None:
+            self._saved = None
+            return saved
         if (run := self._reporting) is not None:
             self._reporting = None
             if (seq := run.seq) < run.n and (at := run.zero + run.times[seq]) < run.until:
@@ -101,6 +118,8 @@ class SimulatedSession:
                 self.now = at
                 if self._measured is not None:
                     self._measured.heard()
+                if self._size is not None:
+                    self._measure(run, at)
                 metrics = dict(zip(self._names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
                 return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
             heappop(heap)
@@ -109,6 +128,12 @@ class SimulatedSession:
         if until < inf:
             self.now = max(self.now, until)
         return None
+
+    def _measure(self, run: Run, at: float) -> None:
+        """All checkpoints of a trial are of one size, which is told with its first report."""
+        if self._size is not None and run.trial not in self._measured_trials:
+            self._measured_trials.add(run.trial)
+            self._saved = Saved(run.trial, run.attempt, self._size, at)
 
     def _behind(self, run: Run) -> None:
         """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""
@@ -188,6 +213,7 @@ class SimulatedSession:
                 run.pauses = kind is PauseTrial
         elif kind is DeleteCheckpoints:
             self._points.pop(command.trial, None)
+            self._measured_trials.discard(command.trial)
 
     def _start(self, start: StartTrial) -> None:
         base = 0
@@ -348,6 +374,8 @@ class SimulatedSession:
             if known is None or known.attempt != start.attempt:
                 known = PastAttempt(start.attempt, 0, 0, attempt.started_at)
             at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq)
+            if attempt.next_seq:
+                self._measure(run, self.now)
             entries.append(((known.heard, 0, 0), (at, run, what)))
             if fault is not None:
                 entries.append(((known.begun, 1, 0), (fault, run, FATE)))

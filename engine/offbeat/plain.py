@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from offbeat.contained import Raised
-from offbeat.decisions import Continue, Decision, Pause, Start, Stop
+from offbeat.decisions import Continue, Decision, Pause, Stop
 from offbeat.events import (
     ProposalRequested,
     Suggested,
@@ -24,8 +24,8 @@ from offbeat.events import (
     TrialStopped,
     Verdict,
 )
+from offbeat.foresight import Foresight, Ready, is_usual
 from offbeat.protocols import ProposalRequest
-from offbeat.seeds import child_seed
 from offbeat.signals import BackendBroken, Command, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import Status, TrialId, TrialRecord
 from offbeat.verdicts import check_decisions
@@ -41,9 +41,6 @@ _STOPPED: Final = Status.STOPPED
 _PAUSED: Final = Status.PAUSED
 _FINISHED: Final = Status.FINISHED
 _DECISIONS: Final = frozenset((Continue, Stop, Pause))
-_FLAT: Final = frozenset((int, bool, type(None)))
-"""Types of tags that come back from JSON as they were."""
-_TEXT: Final = frozenset((str,))
 
 TAKEN: Final = BackendBroken("")
 """Every signal that was given was taken in."""
@@ -56,20 +53,6 @@ Asked: TypeAlias = tuple[ProposalRequest, Any]
 
 def _is_ascii(why: object) -> bool:
     return type(why) is str and why.isascii()
-
-
-def _usual(proposal: Start) -> bool:
-    """Whether there is nothing to convert or to look up in an answer."""
-    until, why, tags = proposal.until, proposal.why, proposal.tags
-    return (
-        proposal.donor is None
-        and proposal.fitted is None
-        and (until is None or (type(until) is int and until >= 1))
-        and type(why) is str
-        and why.isascii()
-        and type(tags) is dict
-        and (not tags or (_FLAT.issuperset(map(type, tags.values())) and _TEXT.issuperset(map(type, tags))))
-    )
 
 
 class Plain:
@@ -88,8 +71,8 @@ class Plain:
         self._trials, self._slots = state.ledger.trials, state.ledger.slots
         self._metric, self._minimise = first.name, first.mode == "min"
         self._resource_attr = objective.resource_attr or ""
-        self._max_resource_attr = objective.max_resource_attr
-        self._space, self._seed = scheduler.space, state.spec.seed
+        self._seed = state.spec.seed
+        self._foresight = Foresight(scheduler, self._seed)
         self._observe, self._propose = scheduler.observe, scheduler.propose
         self._shows_results = TrialResult in state.observed
         self._due = state.due
@@ -133,7 +116,7 @@ class Plain:
                     self._count(taken, now, slack - taken)
                     taken = 0
                     ended = self._end(signal, now)
-                    going = ended and fill()
+                    going = ended and (self._start_foreseen(now, submit) or fill())
                     until, slack = watch.until, watch.slack
                     if going:
                         continue
@@ -239,12 +222,58 @@ class Plain:
         None once it is not, or nothing is wanted: `Filling` knows what to do then. An answer that is no usual one comes back
         with its request, which is open.
         """
-        conductor, state, ledger = self._conductor, self._state, self._ledger
-        filling, usage, slots, trials = conductor.filling, self._usage, self._slots, self._trials
-        limits, watch = state.limits, conductor.limits
-        while (
-            len(slots) < limits.n_workers
-            and limits.asynchronous
+        conductor, state, ledger, trials = self._conductor, self._state, self._ledger, self._trials
+        slots, limits = self._slots, state.limits
+        while len(slots) < limits.n_workers and self._asks_as_usual():
+            requested = self._request(clock(), ledger.free_slot())
+            request = ProposalRequest(requested.number, requested.slot, self._seed)
+            try:
+                proposal: Any = self._propose(request, ledger)
+            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+                proposal = Raised(error)
+            if not is_usual(proposal):
+                conductor.filling.asked = True
+                state.request = requested
+                return request, proposal
+            at = clock()
+            try:
+                ready = self._foresight.ready(proposal, TrialId(len(trials)))
+            except Exception as error:  # an answer can be wrong in any way
+                state.request = requested
+                conductor.filling.proposal_failed(request, error, at)
+                return None
+            start = self._start(requested, ready, at)
+            if start is None:
+                return None
+            place = len(conductor.commands)
+            self._look_at_limits(at)
+            conductor.commands.insert(place, start)
+        return None
+
+    def _start_foreseen(self, at: float, submit: Callable[[Command], bool]) -> bool:
+        """Fills free slots with what the scheduler has foreseen. False: there is more to do, or less; ask others."""
+        conductor, state, ledger, trials = self._conductor, self._state, self._ledger, self._trials
+        slots, limits, foresight = self._slots, state.limits, self._foresight
+        while len(slots) < limits.n_workers:
+            if not self._asks_as_usual():
+                return False
+            ready = foresight.answer(state.next_number, TrialId(len(trials)), ledger)
+            if ready is None:
+                return False
+            start = self._start(self._request(at, ledger.free_slot()), ready, at)
+            if start is None:
+                return False
+            self._look_at_limits(at)
+            if not submit(start):
+                return False
+        return conductor.closing is None and not limits.prefetch
+
+    def _asks_as_usual(self) -> bool:
+        """Whether a free slot means no more than the next proposal."""
+        conductor, state = self._conductor, self._state
+        limits = state.limits
+        return (
+            limits.asynchronous
             and conductor.closing is None
             and not conductor.draining
             and state.request is None
@@ -255,68 +284,55 @@ class Plain:
             and not state.held
             and not self._shows_started
             and not conductor.checkpoints.managed
-        ):
-            at = clock()
-            events = conductor.events
-            slot, number = ledger.free_slot(), state.next_number
-            requested = ProposalRequested(at, number, slot, state.count, True)
-            events.append(requested)
-            state.count += 1
-            state.next_number = number + 1
-            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-                usage.elapsed = at
-            request = ProposalRequest(number, slot, self._seed)
+        )
+
+    def _request(self, at: float, slot: int) -> ProposalRequested:
+        state, usage = self._state, self._usage
+        number, count = state.next_number, state.count
+        requested = ProposalRequested(at, number, slot, count, True)
+        self._conductor.events.append(requested)
+        state.count, state.next_number = count + 1, number + 1
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        return requested
+
+    def _start(self, requested: ProposalRequested, ready: Ready, at: float) -> StartTrial | None:
+        """The trial that an answer means; None if the scheduler failed when it was shown it."""
+        conductor, state, ledger, usage, trials = self._conductor, self._state, self._ledger, self._usage, self._trials
+        events, slot = conductor.events, requested.slot
+        conductor.filling.errors = 0
+        config, until, why, tags, script_config, seed = ready
+        trial = TrialId(len(trials))
+        suggested = Suggested(at, requested.number, "start", trial, config, until, None, why, tags)
+        state.count += 1
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        record = trials[trial] = TrialRecord(trial, config, until, None, tags)
+        events.append(suggested)
+        if self._shows_suggested:
             try:
-                proposal: Any = self._propose(request, ledger)
-            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
-                proposal = Raised(error)
-            if type(proposal) is not Start or not _usual(proposal):
-                filling.asked = True
-                state.request = requested
-                return request, proposal
-            at = clock()
-            try:
-                config = self._space.validate(proposal.config)
-            except Exception as error:  # an answer can be wrong in any way
-                state.request = requested
-                filling.proposal_failed(request, error, at)
+                if decisions := self._observe(suggested, ledger):
+                    check_decisions(suggested, decisions, ledger)
+            except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                state.queue[trial] = None
+                conductor.scheduler_failed(at, "observe(suggested)", error)
                 return None
-            filling.errors = 0
-            until, tags = proposal.until, proposal.tags
-            if tags:
-                tags = tags.copy()
-            trial = TrialId(len(trials))
-            suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
-            state.count += 1
-            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-                usage.elapsed = at
-            record = trials[trial] = TrialRecord(trial, config, until, None, tags)
-            events.append(suggested)
-            if self._shows_suggested:
-                try:
-                    if decisions := self._observe(suggested, ledger):
-                        check_decisions(suggested, decisions, ledger)
-                except BaseException as error:  # `max` takes twice the time
-                    state.queue[trial] = None
-                    conductor.scheduler_failed(at, "observe(suggested)", error)
-                    return None
-            events.append(TrialStarted(at, trial, 0, slot))
-            state.count += 1
-            record.status, record.attempt, record.slot = _RUNNING, 0, slot
-            record.attempt_at = record.started_at = at
-            ledger.occupy(slot, trial)
-            state.filling = state.filling and len(slots) < limits.n_workers
-            usage.started += 1
-            script_config = self._space.full(config)
-            if until is not None and self._max_resource_attr is not None:
-                script_config[self._max_resource_attr] = until
-            seed = child_seed(self._seed, "trial", trial)
-            conductor.commands.append(StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed))
-            if watch.slack > 0 and at < watch.until:
-                watch.slack -= 1
-            else:
-                conductor.check_limits(at)
-        return None
+        events.append(TrialStarted(at, trial, 0, slot))
+        state.count += 1
+        record.status, record.attempt, record.slot = _RUNNING, 0, slot
+        record.attempt_at = record.started_at = at
+        ledger.occupy(slot, trial)
+        state.filling = state.filling and len(self._slots) < state.limits.n_workers
+        usage.started += 1
+        return StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed)
+
+    def _look_at_limits(self, at: float) -> None:
+        """After a step: asks the criterion if its answer may be another than before."""
+        limits = self._conductor.limits
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            self._conductor.check_limits(at)
 
     def _end(self, signal: Ended, at: float) -> bool:
         """The end of an attempt that was stopped or paused by the scheduler, or of one that has finished."""
@@ -362,9 +378,5 @@ class Plain:
         conductor.events.append(event)
         if type(event) in self._shows_ends:
             conductor.observe(event)
-        limits = conductor.limits
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
+        self._look_at_limits(at)
         return True

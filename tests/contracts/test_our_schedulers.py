@@ -17,6 +17,8 @@ from offbeat.optimizer.baselines import (
     CQR,
     MOASHA,
     MOBSTER,
+    MOREA,
+    NSGA2,
     PASHA,
     REA,
     TPE,
@@ -324,3 +326,30 @@ class TestMOASHAByAWeightedSum(TestMOASHA):
             brackets=2,
             searcher="random",
         )
+
+
+class TestNSGA2(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4)
+
+
+class TestNSGA2OverConditions(TestNSGA2):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4, constraints={"size": "<= 0.5", "accuracy": ">= -0.9"})
+
+
+class TestMOREA(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOREA(**arguments, population_size=4, sample_size=3)

@@ -18,6 +18,8 @@ from offbeat.optimizer.baselines import (
     DEHB,
     MOASHA,
     MOBSTER,
+    MOREA,
+    NSGA2,
     PASHA,
     REA,
     TPE,

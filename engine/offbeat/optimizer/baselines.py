@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
+    from offbeat_plugins.schedulers.morea import MOREA
+    from offbeat_plugins.schedulers.nsga2 import NSGA2
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
@@ -51,6 +53,8 @@ PLUGINS: Final = {
     "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
+    "MOREA": "morea",
+    "NSGA2": "nsga2",
     "PASHA": "pasha",
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
@@ -73,6 +77,8 @@ __all__ = [
     "KDE",
     "MOASHA",
     "MOBSTER",
+    "MOREA",
+    "NSGA2",
     "PASHA",
     "PLUGINS",
     "REA",

@@ -162,15 +162,20 @@ def _seeds(text: str) -> int | list[int]:
     """`30`, `10-19` or `1,5,7`. Raises InvalidArgument."""
     from offbeat.errors import InvalidArgument
 
+    found: list[int] = []
+    wrong = False
     try:
         if "," not in text and "-" not in text:
             return int(text)
-        found: list[int] = []
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            found += range(int(first), int(last) + 1) if dash else [int(first)]
+            numbers = range(int(first), int(last) + 1) if dash else [int(first)]
+            wrong = wrong or not numbers
+            found += numbers
     except ValueError:
-        raise InvalidArgument(f"--seeds {text!r}: write how many, or which, as in 30 or 10-19.") from None
+        wrong = True
+    if wrong:
+        raise InvalidArgument(f"--seeds {text!r}: write how many, or which, as in 30 or 10-19.")
     return found
 
 

@@ -36,6 +36,8 @@ from offbeat.trial import Status, TrialId, TrialRecord
 GROUP: Final = 1_000
 """Events of the past that are written at once."""
 
+ANOTHER: Final = "choose another name for the fork"
+
 _PROGRESS: Final = (ev.TrialStarted, ev.TrialResumed, ev.TrialResult, ev.ReportRejected)
 
 _ENDS: Final = (ev.TrialPaused, ev.TrialStopped, ev.TrialFinished, ev.TrialFailed, ev.TrialLost)
@@ -114,7 +116,7 @@ def fork(
     parent = source.path.parent if home is None else homes.root(home)
     target = ExperimentFolder(parent / homes.checked_name(name))
     if os.path.lexists(target.path):
-        raise ExperimentExists(name)
+        raise ExperimentExists(name, ANOTHER)
     other = changed_scheduler(spec, scheduler=scheduler, options=options, seed=seed)
     past = _Past(source, spec, at, other)
     origin = Origin(
@@ -234,7 +236,7 @@ def _written(  # noqa: PLR0917 - all of what there is to write
     except BaseException as error:
         shutil.rmtree(making.path, ignore_errors=True)
         if isinstance(error, OSError) and os.path.lexists(target.path):
-            raise ExperimentExists(target.name) from error
+            raise ExperimentExists(target.name, ANOTHER) from error
         raise
     notes = list(past.notes)
     notes += [

@@ -117,7 +117,7 @@ def test_a_small_pool_is_completed_and_all_of_it_taken() -> None:
     assert set(found.values()) == {len(TRIPLES) // len(found)}
 
 
-@given(st.lists(st.integers(0, 4), max_size=6), st.lists(st.integers(0, 6), max_size=8), st.integers(0, 6))
+@given(st.lists(st.integers(0, 4), max_size=6, unique=True), st.lists(st.integers(0, 6), max_size=8), st.integers(0, 6))
 def test_parents_are_three_different_trials_and_never_the_target(pool: list[int], rest: list[int], target: int) -> None:
     everyone = [member(i) for i in pool + rest]
     found = parents([member(i) for i in pool], everyone, member(target), (0.3, 0.9, 0.6))

@@ -159,12 +159,12 @@ class DEHB(SyncHyperband):
         population = self._populations[slot.level]
         target = population.places[population.turn]
         pool = population.members if slot.below is None else self._populations[slot.below].best(slot.slots)
-        everyone = [member for one in self._populations.values() for member in one.members]
         dimension, width = self.space.dimension, self.space.width
         if self._rows is None or self._rows[0] != request.seed:
             self._rows = (request.seed, Rows(request.seed, "dehb", 4 + width + 2 * dimension))
         for retry in range(REDRAWS + 1):
             row = self._rows[1].row(request.number, retry)
+            everyone = (member for one in self._populations.values() for member in one.members)
             three = parents(pool, everyone, target, row[:3])
             if three is None:
                 return None

@@ -5,7 +5,7 @@ Plain functions of codes, which are points of the unit cube; lower values are be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from offbeat.trial import TrialId
@@ -69,34 +69,32 @@ def drawn(pool: Sequence[Member], us: Sequence[float]) -> list[Member]:
 
 
 def parents(
-    pool: Sequence[Member], everyone: Sequence[Member], target: Member | None, us: Sequence[float]
+    pool: Sequence[Member], everyone: Iterable[Member], target: Member | None, us: Sequence[float]
 ) -> list[Member] | None:
     """Three different trials in random order: of the pool, where it is too small with others; None if there are no three.
 
-    The target is among them only where there are no three without it. us: three numbers in [0, 1).
+    The target is among them only where there are no three without it.
+
+    Args:
+        pool: members of one population.
+        everyone: members of all of them, read only if they are needed.
+        target: whom their child will challenge.
+        us: three numbers in [0, 1).
     """
-    apart = set() if target is None else {target.trial}
-    own, others = _distinct(pool, apart), _distinct(everyone, apart)
-    if len({member.trial for member in (*own, *others)}) < len(us):
-        if target is None:
-            return None
-        return parents(pool, everyone, None, us)
+    own = [member for member in pool if target is None or member.trial != target.trial]
     if len(own) >= len(us):
         return drawn(own, us)
-    inside = {member.trial for member in own}
-    chosen = drawn([member for member in others if member.trial not in inside], us[len(own) :])
+    trials = {member.trial: member for member in (*everyone, *pool)}
+    if len(trials) < len(us):
+        return None
+    taken = {member.trial for member in own}
+    if target is not None and len(trials) > len(us):
+        taken.add(target.trial)
+    others = [member for trial, member in trials.items() if trial not in taken]
+    chosen = drawn(others, us[len(own) :])
     for member, u in zip(own, us, strict=False):
         chosen.insert(int(u * (len(chosen) + 1)), member)
     return chosen
-
-
-def _distinct(members: Sequence[Member], apart: set[TrialId]) -> list[Member]:
-    """One entry for each trial, the first, without some."""
-    found: dict[TrialId, Member] = {}
-    for member in members:
-        if member.trial not in apart:
-            found.setdefault(member.trial, member)
-    return list(found.values())
 
 
 def mutant(base: Code, one: Code, other: Code, factor: float, fill: Code) -> list[float]:

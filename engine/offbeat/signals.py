@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -104,6 +105,25 @@ class BackendBroken(msgspec.Struct, frozen=True, gc=False):
     """The backend cannot go on; every attempt counts as lost and the session ends, resumable."""
 
     reason: str
+
+
+class Passing(msgspec.Struct, gc=False):
+    """What a simulated backend may do without giving a signal: reports on which nobody decides become results at once.
+
+    Attributes:
+        events: where such a result is put, as the event that the report would become.
+        due: level from which on a trial's reports are decided on, 0 for one that is not in it; None: no report is.
+        room: how many results may be put there, at most.
+        since: reports before this time are signals.
+        resource_attr, metric: names of what every report needs.
+    """
+
+    events: list[Any]
+    due: Mapping[TrialId, int] | None
+    room: int
+    since: float
+    resource_attr: str
+    metric: str
 
 
 Signal: TypeAlias = Reported | Garbled | Ended | BackendBroken

@@ -15,8 +15,19 @@ from typing import Any, Final
 
 from offbeat.contained import told
 from offbeat.errors import InvalidArgument
+from offbeat.events import TrialResult
 from offbeat.protocols import Attempt
-from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
+from offbeat.signals import (
+    Command,
+    DeleteCheckpoints,
+    Ended,
+    Passing,
+    PauseTrial,
+    Reported,
+    Signal,
+    StartTrial,
+    StopTrial,
+)
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.simulation.curves import HEAD, Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
@@ -72,43 +83,81 @@ class SimulatedSession:
         self._points = past.points
         self._curves: dict[TrialId, Curve] = {}
         self._interrupted = False
+        self._known: Passing | None = None
+        self._may_pass = False
 
     # --- signals
 
     def next_signal(self, until: float = inf) -> Signal | None:
         """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""
+        signal: Any = self.pass_on(until, None)
+        return signal  # type: ignore[no-any-return]
+
+    def pass_on(self, until: float, passing: Passing | None) -> Signal | Passing | None:
+        """`next_signal`, with reports before it made results of; see `offbeat.protocols.SimulatedSession`."""
         if self._interrupted:
             self._end_all()
-        heap = self._heap
+        heap, names = self._heap, self._names
         if (run := self._reporting) is not None:
             self._reporting = None
             if (seq := run.seq) < run.n and (at := run.zero + run.times[seq]) < run.until:
                 heapreplace(heap, (at, run.count, run, REPORT))
             else:
                 self._behind(run)
+        room, due, count, add, level_due = 0, None, 0, None, inf
+        # The heap's top is the earliest. It lies in the past where the attempts of an earlier session took longer there.
+        if passing is not None and passing.room > 0 and self._passes(passing) and heap and heap[0][0] >= passing.since:
+            room, due, count, add = passing.room, passing.due, self._count, passing.events.append
         while heap:
             at, _, run, what = heap[0]
             if at > until:
                 break
-            if what == REPORT:
-                if at >= run.until:
-                    heappop(heap)
-                    continue
-                seq = run.seq
-                run.seq = seq + 1
-                self._count = run.count = self._count + 1
-                self._reporting = run
-                self.now = at
-                if self._measured is not None:
-                    self._measured.heard()
-                metrics = dict(zip(self._names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
-                return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
-            heappop(heap)
-            if (signal := self._end(run, what, at)) is not None:
-                return signal
+            if what != REPORT:
+                heappop(heap)
+                if (signal := self._end(run, what, at)) is not None:
+                    return signal
+                continue
+            seq = run.seq
+            if add is not None and run.passes and at < until:
+                trial, level = run.trial, run.levels[seq]
+                if due is not None:
+                    level_due = due.get(trial, 0)
+                if level < level_due:
+                    self._count = count = count + 1
+                    self.now = at
+                    add(TrialResult(at, trial, run.attempt, seq, level, dict(zip(names, next(run.rows)))))  # noqa: B905 - as below
+                    run.seq = seq = seq + 1
+                    if seq < run.n:
+                        heapreplace(heap, (run.zero + run.times[seq], count, run, REPORT))
+                    else:
+                        run.count = count
+                        self._behind(run)
+                    room -= 1
+                    if room:
+                        continue
+                    return passing
+            elif at >= run.until:
+                heappop(heap)
+                continue
+            run.seq = seq + 1
+            self._count = run.count = self._count + 1
+            self._reporting = run
+            self.now = at
+            if self._measured is not None:
+                self._measured.heard()
+            metrics = dict(zip(names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
+            return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
         if until < inf:
             self.now = max(self.now, until)
         return None
+
+    def _passes(self, passing: Passing) -> bool:
+        """Whether reports have all that makes a result, and nobody has to hear of each."""
+        if passing is not self._known:
+            names, self._known = self._names, passing
+            complete = names[0] == passing.resource_attr and passing.metric in names
+            self._may_pass = complete and self._price is None and self._measured is None
+        return self._may_pass
 
     def _behind(self, run: Run) -> None:
         """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""
@@ -168,6 +217,7 @@ class SimulatedSession:
         self._interrupted = False
         for run in list(self._alive.values()):
             run.told = True
+            run.passes = False
             run.until = run.effect = min(run.until, self.now)
             self._push(self.now, run, TOLD)
 
@@ -222,9 +272,15 @@ class SimulatedSession:
             return
         run.zero = zero
         if level == inf:
-            columns, offsets, rest, run.plain = run.curve = curve
+            columns, offsets, rest, plain = run.curve = curve
             run.begun = rest is not None
-            run.times, run.n, run.rows = offsets, len(offsets), zip(*columns, offsets, strict=True)
+            run.plain = run.passes = plain
+            run.levels, run.times, run.n, run.rows = (
+                columns[0],
+                offsets,
+                len(offsets),
+                zip(*columns, offsets, strict=True),
+            )
         else:
             run.level = level
             self._lay(run, curve)
@@ -242,6 +298,7 @@ class SimulatedSession:
     def _tell(self, run: Run, at: float) -> float:
         """Tells an attempt to end; answers when it will have."""
         run.told = True
+        run.passes = False
         run.effect = at + self._timing.stop
         run.until = min(run.until, run.effect)
         return run.effect + self._timing.stopped
@@ -304,6 +361,9 @@ class SimulatedSession:
         if self._price is not None:
             rows.append([seconds * self._price for seconds in rows[-1]])
         run.rows = zip(*rows)  # noqa: B905 - the last ones are shorter
+        run.levels = columns[0][base:] if base else columns[0]
+        # A later attempt may report a level again, which is then no result; a fault may come between.
+        run.passes = run.plain and run.attempt == 0 and not run.told and self._faults is None
 
     def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
         """What comes behind the beginning of a curve."""

@@ -50,15 +50,11 @@ _MANY: Final = range(32)
 ROOM: Final = 64
 """Results on which nobody decides that are taken in at once."""
 
-PassOn: TypeAlias = Callable[[float, Passing | None], Signal | Passing | None]
+PassOn: TypeAlias = Callable[[float, Passing | None], Signal | TrialResult | Passing | None]
 """See `offbeat.protocols.SimulatedSession`."""
 
 Asked: TypeAlias = tuple[ProposalRequest, Any]
 """A request and the scheduler's answer, maybe `Raised`, or awaitable."""
-
-
-def _is_ascii(why: object) -> bool:
-    return type(why) is str and why.isascii()
 
 
 class Plain:
@@ -107,7 +103,6 @@ class Plain:
         events, commands = conductor.events, conductor.commands
         if conductor.cut or conductor.early or state.failing or self._special:
             return cast("Signal | None", pass_on(watch.until, None))
-        metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
         shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
         now, until, slack = self.now, watch.until, watch.slack
         passing = self._passing
@@ -120,12 +115,24 @@ class Plain:
                 passing.since = now
                 mark = len(events)
                 signal = pass_on(until, passing)
+                event: TrialResult | None = None
+                if type(signal) is TrialResult:
+                    event = signal
+                elif type(signal) is Reported:
+                    if len(events) > mark:
+                        now = self._counted(events, mark)
+                        taken += len(events) - mark
+                        mark = len(events)
+                    event = self._result(signal, now)
+                    if event is None:
+                        return signal
+                    events.append(event)
                 if len(events) > mark:
-                    now = self._passed(events, mark)
+                    now = self._counted(events, mark)
                     taken += len(events) - mark
-                if type(signal) is Passing:
-                    continue
-                if type(signal) is not Reported or not signal.plain:
+                if event is None:
+                    if type(signal) is Passing:
+                        continue
                     if type(signal) is not Ended or (at := signal.at) is None:
                         return cast("Signal | None", signal)
                     if at > now:  # noqa: PLR1730 - `max` takes twice the time
@@ -144,66 +151,44 @@ class Plain:
                     if going:
                         continue
                     return TAKEN
-                trial, metrics, at = signal.trial, signal.metrics, signal.at
-                try:
-                    record, level, value = trials[trial], metrics[resource_attr], metrics[metric]
-                except KeyError:
-                    return signal
-                if (
-                    at is None
-                    or (seq := signal.seq) != record.next_seq
-                    or record.status is not _RUNNING
-                    or (attempt := signal.attempt) != record.attempt
-                    or type(level) is not int
-                    or level <= record.resource
-                    or (type(value) is not float and type(value) is not int)
-                    or "st_worker_cost" in metrics
-                ):
-                    return signal
-                if at > now:  # noqa: PLR1730 - `max` takes twice the time
-                    now = at
-                taken += 1
-                record.next_seq = seq + 1
-                record.reports += 1
-                record.resource = level
-                record.last = metrics
-                best = record.best
-                if best is None or (value < best[metric] if minimise else value > best[metric]):
-                    record.best = metrics
-                if not shows_results or level < due.get(trial, 0):
-                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                else:
+                trial, attempt, level, metrics = event.trial, event.attempt, event.resource, event.metrics
+                if shows_results and level >= due.get(trial, 0):
                     try:
                         # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-                        decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
+                        decisions = observe(TrialResult(now, trial, attempt, event.seq, level, metrics.copy()), ledger)
                         alone: Decision | None = None
                         if type(decisions) is tuple and len(decisions) == 1:
                             (only,) = decisions
-                            if type(only) in _DECISIONS and only.trial == trial and _is_ascii(only.why):
+                            if (
+                                type(only) in _DECISIONS
+                                and only.trial == trial
+                                and type(only.why) is str
+                                and only.why.isascii()
+                            ):
                                 alone = only
                         if decisions and alone is None:
-                            check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
+                            check_decisions(event, decisions, ledger)
                     except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
                         self._count(taken, now, slack - taken)
                         taken = 0
                         conductor.scheduler_failed(now, "observe(trial-result)", error)
                         return TAKEN
-                    if not decisions:
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                    elif alone is None:
-                        event = TrialResult(now, trial, attempt, seq, level, metrics)
-                        events.append(event)
+                    if alone is not None:
+                        kind, why = type(alone), alone.why
+                        if kind is Continue:
+                            if why:
+                                events[-1] = TrialResult(
+                                    now, trial, attempt, event.seq, level, metrics, "continue", why
+                                )
+                        else:
+                            verdict: Verdict = "stop" if kind is Stop else "pause"
+                            events[-1] = TrialResult(now, trial, attempt, event.seq, level, metrics, verdict, why)
+                            record = trials[trial]
+                            record.status, record.reason = _STOPPING if kind is Stop else _PAUSING, why
+                            record.told_at = now
+                            commands.append((StopTrial if kind is Stop else PauseTrial)(trial, attempt))
+                    elif decisions:
                         conductor.decide(event, decisions, len(events) - 1)
-                    elif type(alone) is Continue:
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
-                    else:
-                        why, stops = alone.why, type(alone) is Stop
-                        verdict: Verdict = "stop" if stops else "pause"
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
-                        record.status, record.reason = _STOPPING if stops else _PAUSING, why
-                        record.told_at = now
-                        commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
                 if taken > slack or now >= until:
                     # Of the steps that need no look at the criterion, this one is not yet taken off.
                     self._count(taken, now, slack - taken + 1)
@@ -228,10 +213,30 @@ class Plain:
         finally:
             self._count(taken, now, slack - taken)
 
-    def _passed(self, events: list[Any], first: int) -> float:
-        """Folds in results on which nobody decides; answers the time of the last one."""
+    def _result(self, signal: Reported, now: float) -> TrialResult | None:
+        """The result that a report is if all about it is as usual."""
+        trial, attempt, metrics, at = signal.trial, signal.attempt, signal.metrics, signal.at
+        record = self._trials.get(trial)
+        level, value = metrics.get(self._resource_attr), metrics.get(self._metric)
+        if (
+            record is None
+            or at is None
+            or not signal.plain
+            or signal.seq != record.next_seq
+            or record.status is not _RUNNING
+            or attempt != record.attempt
+            or type(level) is not int
+            or level <= record.resource
+            or (type(value) is not float and type(value) is not int)
+            or "st_worker_cost" in metrics
+        ):
+            return None
+        return TrialResult(max(now, at), trial, attempt, signal.seq, level, metrics)
+
+    def _counted(self, events: list[Any], first: int) -> float:
+        """Folds in usual results from a place on; answers the time of the last one."""
         trials, metric, minimise = self._trials, self._metric, self._minimise
-        for event in events[first:] if len(events) - first > 1 else (events[-1],):
+        for event in events[first:]:
             record, metrics = trials[event.trial], event.metrics
             record.next_seq = event.seq + 1
             record.reports += 1
@@ -240,7 +245,7 @@ class Plain:
             best = record.best
             if best is None or (metrics[metric] < best[metric] if minimise else metrics[metric] > best[metric]):
                 record.best = metrics
-        return cast(float, events[-1].at)
+        return cast("float", events[-1].at)
 
     def _count(self, taken: int, now: float, slack: int) -> None:
         """Writes down so many results, the time of the last one, and how many more need no look at the criterion."""

@@ -108,12 +108,12 @@ class BackendBroken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Passing(msgspec.Struct, gc=False):
-    """What a simulated backend may do without giving a signal: reports on which nobody decides become results at once.
+    """How a simulated backend may make results of reports, instead of a signal of each.
 
     Attributes:
         events: where such a result is put, as the event that the report would become.
         due: level from which on a trial's reports are decided on, 0 for one that is not in it; None: no report is.
-        room: how many results may be put there, at most.
+        room: how many results on which nobody decides may be put there, at most; 0: none, and no other either.
         since: reports before this time are signals.
         resource_attr, metric: names of what every report needs.
     """

@@ -93,8 +93,8 @@ class SimulatedSession:
         signal: Any = self.pass_on(until, None)
         return signal  # type: ignore[no-any-return]
 
-    def pass_on(self, until: float, passing: Passing | None) -> Signal | Passing | None:
-        """`next_signal`, with reports before it made results of; see `offbeat.protocols.SimulatedSession`."""
+    def pass_on(self, until: float, passing: Passing | None) -> Signal | TrialResult | Passing | None:
+        """`next_signal`, with reports made results of where they may be; see `offbeat.protocols.SimulatedSession`."""
         if self._interrupted:
             self._end_all()
         heap, names = self._heap, self._names
@@ -104,10 +104,13 @@ class SimulatedSession:
                 heapreplace(heap, (at, run.count, run, REPORT))
             else:
                 self._behind(run)
-        room, due, count, add, level_due = 0, None, 0, None, inf
+        add, due, room, level_due = None, None, 0, inf
         # The heap's top is the earliest. It lies in the past where the attempts of an earlier session took longer there.
-        if passing is not None and passing.room > 0 and self._passes(passing) and heap and heap[0][0] >= passing.since:
-            room, due, count, add = passing.room, passing.due, self._count, passing.events.append
+        if passing is not None and (room := passing.room) > 0 and heap and heap[0][0] >= passing.since:
+            if passing is not self._known:
+                self._known, self._may_pass = passing, self._passes(passing)
+            if self._may_pass:
+                add, due = passing.events.append, passing.due
         while heap:
             at, _, run, what = heap[0]
             if at > until:
@@ -120,23 +123,26 @@ class SimulatedSession:
             seq = run.seq
             if add is not None and run.passes and at < until:
                 trial, level = run.trial, run.levels[seq]
+                result = TrialResult(at, trial, run.attempt, seq, level, dict(zip(names, next(run.rows))))  # noqa: B905 - as below
+                add(result)
+                self.now = at
+                self._count = count = self._count + 1
+                run.seq = seq = seq + 1
                 if due is not None:
                     level_due = due.get(trial, 0)
-                if level < level_due:
-                    self._count = count = count + 1
-                    self.now = at
-                    add(TrialResult(at, trial, run.attempt, seq, level, dict(zip(names, next(run.rows)))))  # noqa: B905 - as below
-                    run.seq = seq = seq + 1
-                    if seq < run.n:
-                        heapreplace(heap, (run.zero + run.times[seq], count, run, REPORT))
-                    else:
-                        run.count = count
-                        self._behind(run)
-                    room -= 1
-                    if room:
-                        continue
-                    return passing
-            elif at >= run.until:
+                if level >= level_due:
+                    run.count, self._reporting = count, run
+                    return result
+                if seq < run.n:
+                    heapreplace(heap, (run.zero + run.times[seq], count, run, REPORT))
+                else:
+                    run.count = count
+                    self._behind(run)
+                room -= 1
+                if room:
+                    continue
+                return passing
+            if at >= run.until:
                 heappop(heap)
                 continue
             run.seq = seq + 1
@@ -153,11 +159,9 @@ class SimulatedSession:
 
     def _passes(self, passing: Passing) -> bool:
         """Whether reports have all that makes a result, and nobody has to hear of each."""
-        if passing is not self._known:
-            names, self._known = self._names, passing
-            complete = names[0] == passing.resource_attr and passing.metric in names
-            self._may_pass = complete and self._price is None and self._measured is None
-        return self._may_pass
+        names = self._names
+        complete = names[0] == passing.resource_attr and passing.metric in names
+        return complete and self._price is None and self._measured is None
 
     def _behind(self, run: Run) -> None:
         """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.mobster import MOBSTER
     from offbeat_plugins.schedulers.pasha import PASHA
+    from offbeat_plugins.schedulers.pb2 import PB2
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
@@ -44,6 +45,7 @@ PLUGINS: Final = {
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "PASHA": "pasha",
+    "PB2": "pb2",
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
@@ -62,6 +64,7 @@ __all__ = [
     "KDE",
     "MOBSTER",
     "PASHA",
+    "PB2",
     "PLUGINS",
     "REA",
     "TPE",

@@ -21,6 +21,7 @@ from offbeat.optimizer.baselines import (
     MOREA,
     NSGA2,
     PASHA,
+    PB2,
     REA,
     TPE,
     AutomaticTerminationCriterion,
@@ -184,6 +185,20 @@ class TestPopulationBasedTrainingInTurns(SchedulerContract):
         space = {**config_space, "epochs": 9}
         options: dict[str, Any] = {"population_size": 6, "quantile_fraction": 0.5, "resample_probability": 0.5}
         return PopulationBasedTraining(space, **arguments, **options, resource_attr="epoch", max_resource_attr="epochs")
+
+
+class TestPB2(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    allows_duplicates = True
+    ends_by_itself = True
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return PB2(**arguments, resource_attr="epoch", max_t=9, perturbation_interval=1, quantile_fraction=0.5)
+
+
+class TestPB2OverConditions(TestPB2):
+    config_space = TestGridSearchInOrder.config_space
 
 
 class TestTPE(SchedulerContract):

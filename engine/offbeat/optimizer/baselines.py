@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.morea import MOREA
     from offbeat_plugins.schedulers.nsga2 import NSGA2
     from offbeat_plugins.schedulers.pasha import PASHA
+    from offbeat_plugins.schedulers.pb2 import PB2
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
@@ -56,6 +57,7 @@ PLUGINS: Final = {
     "MOREA": "morea",
     "NSGA2": "nsga2",
     "PASHA": "pasha",
+    "PB2": "pb2",
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
@@ -80,6 +82,7 @@ __all__ = [
     "MOREA",
     "NSGA2",
     "PASHA",
+    "PB2",
     "PLUGINS",
     "REA",
     "TPE",

@@ -133,6 +133,7 @@ class Filling:
             record, conductor.scheduler.objective, conductor.scheduler.space, conductor.state.spec.seed
         )
         conductor.commands.insert(place, start)
+        conductor.checkpoints.tidy(at)
         conductor.check_limits(at)
 
     def _nothing_left(self) -> str:

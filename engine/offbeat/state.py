@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from offbeat import events as ev
 from offbeat.budget import Usage
+from offbeat.checkpoints import Kept
 from offbeat.contained import told
 from offbeat.errors import PluginFailed
 from offbeat.intake import Intake
@@ -33,7 +34,7 @@ class State:
         stopper: whose watched metrics `usage` keeps.
 
     Attributes:
-        ledger, usage, intake: their folds; limits: those in force.
+        ledger, usage, intake, kept: their folds; limits: those in force.
         queue: trials that wait for their next attempt, in the order in which they came to wait.
         failing: attempts that a metric's policy ends as failed, and the report that did it.
         points: configurations from outside that were not tried yet; held: new trials that wait for approval.
@@ -51,6 +52,7 @@ class State:
         self.ledger = Ledger(first.name, minimise=first.mode == "min", constraints=scheduler.objective.constraints)
         self.usage = Usage(stopper.watched_metrics if stopper is not None else ())
         self.intake = Intake(scheduler.objective)
+        self.kept = Kept(self.ledger)
         self.limits = spec.limits
         self.queue: dict[TrialId, None] = {}
         self.failing: dict[TrialId, ev.ReportRejected] = {}
@@ -83,7 +85,7 @@ class State:
         }
         # By type and not by `match`, which would try one class after the other for each of a million events; the three
         # folds of one type beside each other, for the same reason.
-        folds = (self.ledger.handlers, self.usage.handlers, own)
+        folds = (self.ledger.handlers, self.usage.handlers, self.kept.handlers, own)
         self._folds = {
             kind: tuple(handlers[kind] for handlers in folds if kind in handlers) for kind in set().union(*folds)
         }
@@ -91,6 +93,7 @@ class State:
     def fold(self, event: ev.Event) -> None:
         """Takes in an event of an earlier session, scheduler included. Raises PluginFailed for what that raises."""
         self.count += 1
+        self.kept.read_again(event)
         if isinstance(event, ev.TrialResult):
             self.ledger.count(event)
             if event.verdict not in ("late", "repeat"):

@@ -190,6 +190,7 @@ def start_command(record: TrialRecord, objective: Objective, space: Space, seed:
         config=config,
         slot=record.slot,
         resume=not first,
-        donor=record.donor,
+        # Behind its first report it has a checkpoint of its own, or had: the donor has gone on meanwhile.
+        donor=record.donor if first or record.reports == 0 else None,
         seed=child_seed(seed, "trial", record.id),
     )

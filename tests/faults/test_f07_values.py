@@ -139,6 +139,21 @@ def test_ten_thousand_sequences_of_strange_values(lab: Any, kind: str) -> None:
         sequence(lab, BUILDERS[kind](lab), seed)
 
 
+def strange(lab: Any, method: Any, seeds: range) -> None:
+    for seed in seeds:
+        sequence(lab, lambda **options: method.make(lab.space, **options), seed)
+
+
+def test_sequences_of_strange_values_for_every_method(lab: Any, method: Any) -> None:
+    strange(lab, method, range(3 if method.model else 20))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_a_thousand_sequences_of_strange_values_for_every_method(lab: Any, method: Any) -> None:
+    strange(lab, method, range(1000, 1060 if method.model else 2000))
+
+
 SPACE = {"rate": uniform(0, 1), "layers": randint(1, 8), "kind": choice(["a", "b"])}
 NUMPY = {"num_init_random": 2, "backend": "numpy"}
 QUICK = {"num_init_random": 2, "num_candidates": 20}

@@ -35,11 +35,15 @@ from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal, decision_digest, read_journal
 from offbeat.optimizer.baselines import (
     ASHA,
+    BOHB,
+    DEHB,
+    PASHA,
     AutomaticTerminationCriterion,
     BayesianOptimization,
     GridSearch,
     MedianStoppingRule,
     RandomSearch,
+    SyncHyperband,
 )
 from offbeat.parts import recorded_spec
 from offbeat.protocols import Scheduler
@@ -173,6 +177,23 @@ CASES: Mapping[str, Callable[[Path], None]] = {
             scheduler=ASHA(config_space(), "val_error", **RESOURCE), threshold=0.5, warm_up=5
         ),
         40,
+    ),
+    "pasha": lambda home: simulated(home, PASHA(config_space(), "val_error", **RESOURCE), 12, cuts=(57,)),
+    "bohb": lambda home: simulated(home, BOHB(config_space(), "val_error", min_points=2, **RESOURCE), 12, cuts=(70,)),
+    "sync-hyperband": lambda home: simulated(
+        home,
+        SyncHyperband(config_space(), "val_error", grace_period=3, **RESOURCE),
+        10,
+        faults="crash-400000%,spot-200000%",
+        max_retries=1,
+        cuts=(44, 90),
+    ),
+    "dehb": lambda home: simulated(
+        home,
+        DEHB(config_space(), "val_error", grace_period=3, **RESOURCE),
+        14,
+        faults="crash-200000%",
+        cuts=(50, 130),
     ),
     "asha-local": local,
     "median-ask-tell": asked,

@@ -59,7 +59,7 @@ def test_there_are_some() -> None:
     kinds = {path.name for path in JOURNALS}
     assert kinds >= {
         "random-search", "grid-search", "asha-stopping", "asha-promotion", "median-stopping-rule", "asha-local",
-        "median-ask-tell",
+        "median-ask-tell", "pasha", "bohb", "sync-hyperband", "dehb",
     }  # fmt: skip
 
 

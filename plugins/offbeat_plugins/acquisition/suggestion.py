@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbeat_plugins.acquisition.candidates import candidates, generator, unseen, valid
+from offbeat_plugins.acquisition.candidates import apart, candidates, generator, unseen, valid
 from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.options import Data, ModelState, Options, Suggestion, fitted_before
 from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start, setting_of
@@ -144,13 +144,13 @@ class Call:
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
                 start = Start(found.theta, found.curvature, 1, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
-            fresh = unseen(question.candidates, known)
+            fresh = self._fresh(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
             if options.acquisition != "thompson":
                 rest = rest[: options.ranked]
             pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])
             pool = valid(layout, pool, self.project)
-            pool = pool[unseen(pool, known)]
+            pool = pool[self._fresh(pool, known)]
             order, scores = self._order(result, pool)
             ranked, values = pool[order], scores[order]
             if not len(ranked):
@@ -179,6 +179,11 @@ class Call:
                 "feasible": int(feasible.sum()),
             },
         )
+
+    def _fresh(self, codes: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Rows that are neither known, nor nearer to a known one than is wanted."""
+        fresh = unseen(codes, known)
+        return fresh[apart(codes[fresh], known, self.options.min_distance)]
 
     def _at_level(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) 1 where a point's value may be the one to be improved on."""

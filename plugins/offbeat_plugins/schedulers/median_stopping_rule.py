@@ -24,7 +24,7 @@ from offbeat.errors import InvalidArgument, nearest
 from offbeat.events import Event, TrialFailed, TrialFinished, TrialResult, TrialStopped
 from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler, SchedulerContext
 from offbeat.space import Space
-from offbeat.trial import TrialId
+from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers.inner import inner_scheduler
 
 OBSERVES: Final[frozenset[type[Event]]] = frozenset((TrialResult, TrialStopped, TrialFinished, TrialFailed))
@@ -166,6 +166,11 @@ class MedianStoppingRule:
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
         """What the other scheduler proposes."""
         return self.scheduler.propose(request, ledger)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """The other scheduler's answer; without one paused trials are resumed some time."""
+        own = getattr(self.scheduler, "checkpoint_chance", None)
+        return float(ledger[trial].status is Status.PAUSED if own is None else own(trial, ledger))
 
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """The other scheduler's own context, if it has one."""

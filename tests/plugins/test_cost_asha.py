@@ -65,11 +65,8 @@ class Play:
     def report(self, trial: int, epoch: int, loss: float, cost: float, seq: int | None = None) -> str:
         record = self.ledger[TrialId(trial)]
         number = record.next_seq if seq is None else seq
-        return self.show(
-            TrialResult(
-                0.0, record.id, record.attempt, number, epoch, {"epoch": epoch, "loss": loss, "cost": cost}
-            )  # fmt: skip
-        )
+        metrics = {"epoch": epoch, "loss": loss, "cost": cost}
+        return self.show(TrialResult(0.0, record.id, record.attempt, number, epoch, metrics))
 
     def pause(self, trial: int) -> None:
         self.show(TrialPaused(0.0, TrialId(trial), self.ledger[TrialId(trial)].attempt))

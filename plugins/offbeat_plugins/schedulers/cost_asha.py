@@ -82,8 +82,8 @@ class CostASHA(ASHA):
     ) -> None:
         if not isinstance(cost_attr, str) or not cost_attr:
             raise InvalidArgument(f"cost_attr={cost_attr!r}: give the name under which the script reports its cost.")
-        others = nonfinite
-        if isinstance(nonfinite, Mapping):
+        others: NonFinite | Mapping[str, NonFinite] = nonfinite
+        if not isinstance(nonfinite, str):
             others = {name: policy for name, policy in nonfinite.items() if name != cost_attr}
         super().__init__(
             config_space,

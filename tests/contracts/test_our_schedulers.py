@@ -15,6 +15,7 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    EHVI,
     MOASHA,
     MOBSTER,
     MOREA,
@@ -27,6 +28,7 @@ from offbeat.optimizer.baselines import (
     CostAwareBayesianOptimization,
     GridSearch,
     MedianStoppingRule,
+    MORandomScalarizationBayesOpt,
     PopulationBasedTraining,
     RandomSearch,
     SyncHyperband,
@@ -353,3 +355,29 @@ class TestMOREA(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return MOREA(**arguments, population_size=4, sample_size=3)
+
+
+class TestEHVI(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestEHVIWithConstraints(TestEHVI):
+    crash_stride = 17
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy", constraints={"accuracy": ">= -0.9"})
+
+
+class TestMORandomScalarizationBayesOpt(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MORandomScalarizationBayesOpt(**arguments, num_init_random=2, backend="numpy")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
+    from offbeat_plugins.schedulers.ehvi import EHVI
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.nsga2 import NSGA2
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
+    from offbeat_plugins.schedulers.random_scalarization import MORandomScalarizationBayesOpt
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
     from offbeat_plugins.schedulers.sync_hyperband import SyncHyperband
@@ -42,12 +44,14 @@ PLUGINS: Final = {
     "CQR": "cqr",
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
+    "EHVI": "ehvi",
     "GridSearch": "grid-search",
     "KDE": "kde",
     "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "MOREA": "morea",
+    "MORandomScalarizationBayesOpt": "random-scalarization",
     "NSGA2": "nsga2",
     "PASHA": "pasha",
     "PopulationBasedTraining": "pbt",
@@ -65,6 +69,7 @@ __all__ = [
     "BOHB",
     "BORE",
     "CQR",
+    "EHVI",
     "KDE",
     "MOASHA",
     "MOBSTER",
@@ -78,6 +83,7 @@ __all__ = [
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",
     "GridSearch",
+    "MORandomScalarizationBayesOpt",
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",

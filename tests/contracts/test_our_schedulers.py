@@ -27,6 +27,7 @@ from offbeat.optimizer.baselines import (
     ConstrainedBayesianOptimization,
     CostAwareBayesianOptimization,
     GridSearch,
+    LinearScalarization,
     MedianStoppingRule,
     MORandomScalarizationBayesOpt,
     PopulationBasedTraining,
@@ -381,3 +382,23 @@ class TestMORandomScalarizationBayesOpt(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return MORandomScalarizationBayesOpt(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestLinearScalarizationOfASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"max_t": 9, "type": "promotion"}
+        return LinearScalarization(**arguments, scheduler="asha", scheduler_options=options, resource_attr="epoch")
+
+
+class TestLinearScalarizationOfREA(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"population_size": 4, "sample_size": 3}
+        weights = {"loss": 1.0, "size": 0.5}
+        return LinearScalarization(**arguments, scheduler="rea", scheduler_options=options, weights=weights)

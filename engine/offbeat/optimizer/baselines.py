@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.ehvi import EHVI
     from offbeat_plugins.schedulers.grid_search import GridSearch
+    from offbeat_plugins.schedulers.linear_scalarization import LinearScalarization
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
@@ -47,6 +48,7 @@ PLUGINS: Final = {
     "EHVI": "ehvi",
     "GridSearch": "grid-search",
     "KDE": "kde",
+    "LinearScalarization": "linear-scalarization",
     "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
@@ -83,6 +85,7 @@ __all__ = [
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",
     "GridSearch",
+    "LinearScalarization",
     "MORandomScalarizationBayesOpt",
     "MedianStoppingRule",
     "PopulationBasedTraining",

@@ -48,7 +48,7 @@ class MOBSTERSearcher(GaussianProcessSearcher):
     model never sees it at the level where it expects so much. On three LCBench tasks (seed 100) regret at the end was
     .311 / .013 / .048 with 0, .271 / .012 / .055 with 0.02 and .244 / .019 / .043 with 0.05; on another seed half a run
     started 1,056 trials with 0 and 185 with 0.02. In that one run of each task "freeze-thaw" was at .023 / .002 / .045 after
-    half the budget and "exp-decay" at .276 / .012 / .055, and behind it at 10 %. The latter's decaying part is common to all
+    half the budget and "exp-decay", ahead at 10 %, at .276 / .012 / .055. The latter's decaying part is common to all
     configurations, so it cannot learn that one begins badly and ends well. One seed is not enough to choose by: where
     a curve's beginning says little about its end, try "freeze-thaw".
 

@@ -101,7 +101,7 @@ class Plain:
         conductor, state, ledger = self._conductor, self._state, self._ledger
         watch, slots, n_workers = conductor.limits, self._slots, state.limits.n_workers
         events, commands = conductor.events, conductor.commands
-        if conductor.cut or conductor.early or state.failing or self._special:
+        if conductor.cut or conductor.early or state.failing or self._special or conductor.checkpoints.managed:
             return cast("Signal | None", pass_on(watch.until, None))
         shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
         now, until, slack = self.now, watch.until, watch.slack
@@ -315,6 +315,7 @@ class Plain:
             and not limits.approval
             and not state.held
             and not self._shows_started
+            and not conductor.checkpoints.managed
         )
 
     def _request(self, at: float, slot: int) -> ProposalRequested:
@@ -377,7 +378,7 @@ class Plain:
             or conductor.closing is not None
             or conductor.early
             or state.failing
-            or conductor.delete_checkpoints
+            or conductor.checkpoints.managed
             or self._special
         ):
             return False

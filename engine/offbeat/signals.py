@@ -101,6 +101,18 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     at: float | None = None
 
 
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """Bytes in a trial's checkpoint folder, after a report or the end of the attempt; where the engine wants to know.
+
+    May come after the attempt's `Ended`. Told where they differ from what was told before.
+    """
+
+    trial: TrialId
+    attempt: int
+    size: int
+    at: float | None = None
+
+
 class BackendBroken(msgspec.Struct, frozen=True, gc=False):
     """The backend cannot go on; every attempt counts as lost and the session ends, resumable."""
 
@@ -126,4 +138,4 @@ class Passing(msgspec.Struct, gc=False):
     metric: str
 
 
-Signal: TypeAlias = Reported | Garbled | Ended | BackendBroken
+Signal: TypeAlias = Reported | Garbled | Ended | Saved | BackendBroken

@@ -42,6 +42,7 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
         grace: seconds between asking a trial to end and making it end.
         resource_attr: name of the resource in reports, if any.
         now: time on the experiment's clock, from which simulated time goes on.
+        checkpoint_sizes: whether `Saved` signals are wanted.
     """
 
     experiment: str
@@ -50,6 +51,7 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     resource_attr: str | None = None
     now: float = 0.0
+    checkpoint_sizes: bool = False
 
 
 class BackendSession(Protocol):
@@ -109,6 +111,8 @@ class Backend(Protocol):
 
     With `suspends = True` an interruption leaves attempts as they are: closing the session ends nothing, and `adopt` of the
     next one takes each up exactly where it was. Any other end of the session ends them in that moment, without a command.
+
+    One that tells the sizes of checkpoints where that is wanted states `measures_checkpoints = True`.
 
     One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """

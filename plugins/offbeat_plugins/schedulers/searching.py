@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from offbeat.decisions import Start
 from offbeat.foresight import foresee_of
-from offbeat.protocols import LedgerView, ProposalRequest, SchedulerContext, Searcher
+from offbeat.protocols import LedgerView, Objective, ProposalRequest, SchedulerContext, Searcher
+from offbeat.registry import load
+from offbeat.space import Space
 
 T = TypeVar("T")
 
 Answer: TypeAlias = dict[str, Any] | Start | None
 """A configuration, alone or with why it was chosen; None: there is none."""
+
+
+def searcher_of(
+    searcher: str | Searcher,
+    space: Space,
+    objective: Objective,
+    points_to_evaluate: Sequence[Mapping[str, Any]] | None,
+    allow_duplicates: bool,
+) -> Searcher:
+    """The searcher itself, or the plugin of that name. Raises UnknownPlugin, and what its constructor raises."""
+    if not isinstance(searcher, str):
+        return searcher
+    made: Searcher = load("offbeat.searchers", searcher)(
+        space, objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
+    )
+    return made
 
 
 class Searching:

@@ -24,6 +24,7 @@ from offbeat.signals import (
     Passing,
     PauseTrial,
     Reported,
+    Saved,
     Signal,
     StartTrial,
     StopTrial,
@@ -61,6 +62,7 @@ class SimulatedSession:
         max_resource_attr: str | None,
         seed: int | None,
         checkpoints: bool,
+        checkpoint_size: int | None,
         thinking: Thinking | None,
         faults: FaultProfile | None,
         dollars_per_hour: float | None,
@@ -84,6 +86,9 @@ class SimulatedSession:
         self._curves: dict[TrialId, Curve] = {}
         #: Highest level that a paused trial has reported, as far as this session knows of all its attempts.
         self._tops: dict[TrialId, float] = {}
+        self._size, self._measured_trials = checkpoint_size, past.measured
+        #: Said before anything else: the size of the checkpoint behind the last report.
+        self._saved: Saved | None = None
         self._interrupted = False
         self._known: Passing | None = None
         self._may_pass = False
@@ -100,6 +105,9 @@ class SimulatedSession:
         if self._interrupted:
             self._end_all()
         heap, names = self._heap, self._names
+        if (saved := self._saved) is not None:
+            self._saved = None
+            return saved
         if (run := self._reporting) is not None:
             self._reporting = None
             if (seq := run.seq) < run.n and (at := run.zero + run.times[seq]) < run.until:
@@ -153,17 +161,25 @@ class SimulatedSession:
             self.now = at
             if self._measured is not None:
                 self._measured.heard()
+            if self._size is not None:
+                self._measure(run, at)
             metrics = dict(zip(names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
             return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
         if until < inf:
             self.now = max(self.now, until)
         return None
 
+    def _measure(self, run: Run, at: float) -> None:
+        """All checkpoints of a trial are of one size, which is told with its first report."""
+        if self._size is not None and run.trial not in self._measured_trials:
+            self._measured_trials.add(run.trial)
+            self._saved = Saved(run.trial, run.attempt, self._size, at)
+
     def _passes(self, passing: Passing) -> bool:
         """Whether reports have all that makes a result, and nobody has to hear of each."""
         names = self._names
         complete = names[0] == passing.resource_attr and passing.metric in names
-        return complete and self._price is None and self._measured is None
+        return complete and self._price is None and self._measured is None and self._size is None
 
     def _behind(self, run: Run) -> None:
         """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""
@@ -246,6 +262,7 @@ class SimulatedSession:
                 run.pauses = kind is PauseTrial
         elif kind is DeleteCheckpoints:
             self._points.pop(command.trial, None)
+            self._measured_trials.discard(command.trial)
 
     def _start(self, start: StartTrial) -> None:
         base = 0
@@ -422,6 +439,8 @@ class SimulatedSession:
             if known is None or known.attempt != start.attempt:
                 known = PastAttempt(start.attempt, 0, 0, attempt.started_at)
             at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq, attempt.resource)
+            if attempt.next_seq:
+                self._measure(run, self.now)
             entries.append(((known.heard, 0, 0), (at, run, what)))
             if fault is not None:
                 entries.append(((known.begun, 1, 0), (fault, run, FATE)))

@@ -80,8 +80,14 @@ def parametrise(metafunc: pytest.Metafunc) -> None:
         ("plain_method", [one for one in METHODS if not one.model]),
         ("rung_method", [one for one in METHODS if one.has_rungs]),
     ):
-        if name in metafunc.fixturenames:
+        if name in metafunc.fixturenames and not _is_given(name, metafunc):
             metafunc.parametrize(name, [pytest.param(one, id=one.name, marks=_marks(one)) for one in chosen])
+
+
+def _is_given(name: str, metafunc: pytest.Metafunc) -> bool:
+    """Whether the test says itself which values a parameter has."""
+    names = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    return any(name in (given.replace(" ", "").split(",") if isinstance(given, str) else given) for given in names)
 
 
 def _marks(method: Method) -> list[pytest.MarkDecorator]:

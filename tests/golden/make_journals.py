@@ -38,6 +38,8 @@ from offbeat.optimizer.baselines import (
     BOHB,
     DEHB,
     PASHA,
+    AutomaticTerminationCriterion,
+    BayesianOptimization,
     GridSearch,
     MedianStoppingRule,
     RandomSearch,
@@ -165,6 +167,16 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     ),
     "median-stopping-rule": lambda home: simulated(
         home, MedianStoppingRule(config_space(), "val_error", grace_population=3, **RESOURCE), 7, cuts=(88,)
+    ),
+    "bayesian-optimization": lambda home: simulated(
+        home, BayesianOptimization(config_space(), "val_error", backend="numpy", **RESOURCE), 8, cuts=(150,)
+    ),
+    "automatic-termination": lambda home: simulated(
+        home,
+        AutomaticTerminationCriterion(
+            scheduler=ASHA(config_space(), "val_error", **RESOURCE), threshold=0.5, warm_up=5
+        ),
+        40,
     ),
     "pasha": lambda home: simulated(home, PASHA(config_space(), "val_error", **RESOURCE), 12, cuts=(57,)),
     "bohb": lambda home: simulated(home, BOHB(config_space(), "val_error", min_points=2, **RESOURCE), 12, cuts=(70,)),

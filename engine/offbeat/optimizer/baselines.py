@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.asha import ASHA
     from offbeat_plugins.schedulers.asha_bore import ASHABORE
     from offbeat_plugins.schedulers.asha_cqr import ASHACQR
+    from offbeat_plugins.schedulers.automatic_termination import AutomaticTerminationCriterion
     from offbeat_plugins.schedulers.bayesian_optimization import BayesianOptimization
     from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.dehb import DEHB
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
+    from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
+    from offbeat_plugins.schedulers.morea import MOREA
+    from offbeat_plugins.schedulers.nsga2 import NSGA2
     from offbeat_plugins.schedulers.pasha import PASHA
+    from offbeat_plugins.schedulers.pb2 import PB2
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
@@ -36,6 +41,7 @@ PLUGINS: Final = {
     "ASHA": "asha",
     "ASHABORE": "asha-bore",
     "ASHACQR": "asha-cqr",
+    "AutomaticTerminationCriterion": "automatic-termination",
     "BOHB": "bohb",
     "BORE": "bore",
     "BayesianOptimization": "bayesian-optimization",
@@ -45,9 +51,13 @@ PLUGINS: Final = {
     "DEHB": "dehb",
     "GridSearch": "grid-search",
     "KDE": "kde",
+    "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
+    "MOREA": "morea",
+    "NSGA2": "nsga2",
     "PASHA": "pasha",
+    "PB2": "pb2",
     "PopulationBasedTraining": "pbt",
     "RandomSearch": "random-search",
     "REA": "rea",
@@ -67,11 +77,16 @@ __all__ = [
     "CQR",
     "DEHB",
     "KDE",
+    "MOASHA",
     "MOBSTER",
+    "MOREA",
+    "NSGA2",
     "PASHA",
+    "PB2",
     "PLUGINS",
     "REA",
     "TPE",
+    "AutomaticTerminationCriterion",
     "BayesianOptimization",
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",

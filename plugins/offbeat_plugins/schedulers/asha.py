@@ -36,6 +36,7 @@ from offbeat.space import Space
 from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
 from offbeat_plugins.schedulers.multi_fidelity import multi_fidelity_objective
+from offbeat_plugins.schedulers.promotion_chance import promotion_chance
 from offbeat_plugins.schedulers.rungs import Rule, Rung
 from offbeat_plugins.schedulers.searching import Answer, Searching, searcher_of
 
@@ -250,9 +251,32 @@ class ASHA:
             return None
         return self._searching.ask(request, ledger, lambda answer: self._start(answer, request, ledger))
 
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal]:
+        """What `propose` will answer to this request and those after it, as far as the searcher can say.
+
+        Nothing for the promotion type, where it depends on results.
+        """
+        if self._promotes:
+            return ()
+        answers = self._searching.foresee(request, ledger)
+        return [
+            self._begun(answer, self._draw_bracket(request.seed, number))
+            for number, answer in enumerate(answers, request.number)
+            if answer is not None
+        ]
+
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """What the searcher needs while a session runs, if anything."""
         return self._searching.running(context)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """How likely a trial is to be promoted; 0 for one that does not wait at a rung."""
+        waiting = self._waiting.get(trial)
+        if waiting is None:
+            return 0.0
+        rung, value = waiting
+        better = rung.better_than(value)
+        return 1.0 if better < rung.cut() else promotion_chance(better, len(rung.entries), rung.quantile)
 
     def _promotion(self, ledger: LedgerView) -> Resume | None:
         for rung in self._from_the_top:
@@ -266,7 +290,10 @@ class ASHA:
     def _start(self, answer: Answer, request: ProposalRequest, ledger: LedgerView) -> Proposal | None:
         if answer is None:
             return self._last_resort(ledger)
-        bracket = self._draw_bracket(request)
+        return self._begun(answer, self._draw_bracket(request.seed, request.number))
+
+    def _begun(self, answer: dict[str, Any] | Start, bracket: int) -> Start:
+        """A new trial in a bracket."""
         if self._promotes:
             until: int | None = self._milestones[bracket]
         else:
@@ -286,12 +313,12 @@ class ASHA:
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
 
-    def _draw_bracket(self, request: ProposalRequest) -> int:
+    def _draw_bracket(self, seed: int, number: int) -> int:
         if not self._bracket_ends:
             return 0
-        if self._bracket_rows is None or self._bracket_rows[0] != request.seed:
-            self._bracket_rows = (request.seed, Rows(request.seed, "asha-bracket", 1))
-        return bisect_right(self._bracket_ends, self._bracket_rows[1].row(request.number)[0])
+        if self._bracket_rows is None or self._bracket_rows[0] != seed:
+            self._bracket_rows = (seed, Rows(seed, "asha-bracket", 1))
+        return bisect_right(self._bracket_ends, self._bracket_rows[1].row(number)[0])
 
     # --- for schedulers that are built on it
 

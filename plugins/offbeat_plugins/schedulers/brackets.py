@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil, isfinite
+from math import ceil
 from typing import NamedTuple
 
 from offbeat.arguments import require_count
 from offbeat.errors import InvalidArgument
 from offbeat.trial import TrialId
-from offbeat_plugins.schedulers.rungs import SMALLEST_FACTOR
+from offbeat_plugins.schedulers.rungs import require_factor
 
 
 class Planned(NamedTuple):
@@ -40,15 +40,7 @@ def hyperband(max_t: int, *, grace_period: int = 1, reduction_factor: float = 3)
             f"grace_period={grace_period} leaves no rung below max_t={max_t}, so that no trial would ever be compared: "
             "choose a smaller grace_period, or RandomSearch."
         )
-    if (
-        isinstance(reduction_factor, bool)
-        or not isinstance(reduction_factor, int | float)
-        or not isfinite(reduction_factor)
-        or reduction_factor < SMALLEST_FACTOR
-    ):
-        raise InvalidArgument(
-            f"reduction_factor={reduction_factor!r}: give a number from {SMALLEST_FACTOR} up; 3 is usual."
-        )
+    require_factor(reduction_factor)
     # Fractions: a product of floats that should be a whole number may lie just above it, and would be rounded up.
     factor = Fraction(reduction_factor)
     steps = 0
@@ -144,6 +136,19 @@ class Bracket:
     def rung(self) -> Rung:
         """The rung in progress."""
         return self.rungs[self.place]
+
+    def may_go_on(self, trial: TrialId) -> bool:
+        """Whether a trial that has no attempt waits to be resumed or can still have a slot of the next rung."""
+        if self.done or trial in self._ended:
+            return False
+        if trial in self._waiting:
+            return True
+        value = self.rung.outcomes.get(trial)
+        if value is None or self.next_level is None:
+            return False
+        outcomes = self.rung.outcomes.items()
+        better = sum(o is not None and o < value for other, o in outcomes if other not in self._ended)
+        return better < self.rungs[self.place + 1].slots
 
     def enter(self, trial: TrialId) -> int:
         """Gives a new trial the next slot of the rung in progress; the level that it is to reach."""

@@ -35,7 +35,7 @@ class MOBSTER(ASHA):
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again; otherwise none is started once a finite space is exhausted.
         num_init_random: as long as fewer trials have a value at a rung, draws are random.
-        kernel, acquisition_level, transform, max_size_data, backend, deadline: see `MOBSTERSearcher`.
+        kernel, acquisition_level, min_distance, transform, max_size_data, backend, deadline: see `MOBSTERSearcher`.
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
 
@@ -65,6 +65,7 @@ class MOBSTER(ASHA):
         num_init_random: int = 6,
         kernel: Kernel = "exp-decay",
         acquisition_level: Level = "bohb",
+        min_distance: float = 0.02,
         transform: str = "standardise",
         max_size_data: int = 500,
         backend: Arithmetic = "auto",
@@ -90,6 +91,7 @@ class MOBSTER(ASHA):
             num_init_random=num_init_random,
             kernel=kernel,
             acquisition_level=acquisition_level,
+            min_distance=min_distance,
             transform=transform,
             max_size_data=max_size_data,
             backend=backend,

@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
 from offbeat.decisions import Start
+from offbeat.foresight import foresee_of
 from offbeat.protocols import LedgerView, Objective, ProposalRequest, SchedulerContext, Searcher
 from offbeat.registry import load
 from offbeat.space import Space
@@ -49,11 +50,16 @@ class Searching:
         self.observes = getattr(searcher, "observes", None)
         self.prefetch = int(getattr(searcher, "prefetch", 0))
         self._ask: Callable[[ProposalRequest, LedgerView], Any] = getattr(searcher, "suggest", searcher.propose)
+        self._foresee = foresee_of(searcher, "suggest" if hasattr(searcher, "suggest") else "propose")
         self._running = getattr(searcher, "running", None)
 
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """What it needs while a session runs, if anything."""
         return nullcontext() if self._running is None else self._running(context)
+
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Answer]:
+        """What it will answer to this request and those after it, as far as it can say."""
+        return () if self._foresee is None else self._foresee(request, ledger)
 
     def ask(self, request: ProposalRequest, ledger: LedgerView, made: Callable[[Answer], T]) -> T | Awaitable[T]:
         """What `made` makes of the answer, an awaitable of it where the searcher takes its time."""

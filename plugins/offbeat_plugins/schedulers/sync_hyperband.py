@@ -288,6 +288,11 @@ class SyncHyperband:
             return Resume(trial=best, until=bracket.next_level, why=why, tags={"short": True, "bracket": bracket.kind})
         return None
 
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """1 for a trial that waits to go on or may still be among the best of its rung; else 0."""
+        bracket = self._bracket.get(trial)
+        return float(bracket is not None and bracket.may_go_on(trial))
+
     # --- for people
 
     def rung_table(self) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ class State:
         failing: attempts that a metric's policy ends as failed, and the report that did it.
         points: configurations from outside that were not tried yet; held: new trials that wait for approval.
         request: the proposal that was asked for and not answered yet; next_number: of the next one.
-        waiting: the scheduler had nothing to propose, and nothing has happened since.
+        waiting: the scheduler had nothing to propose, and nothing has happened since; waiting_for: why, if it said so.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
         session: number of the current session, -1 before the first; count: events so far.
         observed: types of the events that the scheduler is shown; due: level from which on it is shown a trial's results.
@@ -61,6 +61,7 @@ class State:
         self.request: ev.ProposalRequested | None = None
         self.next_number = 0
         self.waiting = False
+        self.waiting_for = ""
         self.filling = True
         self.session = -1
         self.count = 0
@@ -133,6 +134,7 @@ class State:
         self.request = None
         self.waiting = event.kind == "nothing"
         if self.waiting:
+            self.waiting_for = event.why
             self.filling = False
         else:
             self.queue[event.trial] = None

@@ -88,7 +88,14 @@ class BackendSession(Protocol):
 
 
 class SimulatedSession(BackendSession, Protocol):
-    """An opened backend with `time = "simulated"`."""
+    """An opened backend with `time = "simulated"`.
+
+    It may have `pass_on(until, passing)`, which is `next_signal(until)` but that reports need not become signals (see
+    `offbeat.signals.Passing`): it may put the result that a report is into `passing.events`, in its place in time, if the
+    report has the resource as an int that grows within the trial, the metric and no cost, is `plain`, comes before `until`
+    and not before `passing.since`, and its attempt was not told to end. It answers `passing` once the room for those on
+    which nobody decides is used up, and the result itself where somebody does.
+    """
 
     def next_signal(self, until: float = inf) -> Signal | None:
         """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""

@@ -130,7 +130,7 @@ class Scheduler(Protocol):
         ...
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
-        """What the free slot shall do; None: nothing until another event has come (or for ever, if all is done).
+        """What the free slot shall do; None, or a `Nothing` that says why: nothing until another event has come, or for ever.
 
         May be a coroutine function. The answer is journaled as `suggested` and comes back through `observe`.
         """

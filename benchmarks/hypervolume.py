@@ -67,7 +67,7 @@ def ours(table: Table, scheduler: Any, evaluations: int) -> list[int]:
 
 def pymoo(table: Table, seed: int, evaluations: int) -> list[int]:
     """The same of pymoo's NSGA-II."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2 as Peer
+    from pymoo.algorithms.moo import nsga2
     from pymoo.core.problem import ElementwiseProblem
     from pymoo.operators.crossover.sbx import SBX
     from pymoo.operators.mutation.pm import PM
@@ -88,7 +88,7 @@ def pymoo(table: Table, seed: int, evaluations: int) -> list[int]:
             out["F"] = table.rows[found[-1]]
 
     repair = RoundingRepair()
-    peer = Peer(
+    peer = nsga2.NSGA2(
         pop_size=20, sampling=IntegerRandomSampling(), crossover=SBX(repair=repair), mutation=PM(repair=repair),
         eliminate_duplicates=True,
     )  # fmt: skip

@@ -56,8 +56,8 @@ def test_an_epsilon_net_is_the_greedy_one(points: Any) -> None:
     unit = [(row - low) / np.where(high > low, high - low, 1.0) for row in np.array(rows)]
     picked = [0]
     while len(picked) < len(rows):
-        far = [-1.0 if i in picked else min(((unit[i] - unit[j]) ** 2).sum() for j in picked) for i in range(len(rows))]
-        picked.append(next(i for i, value in enumerate(far) if value > max(far) - 1e-12))
+        far = [-1.0 if i in picked else min(sum((unit[i] - unit[j]) ** 2) for j in picked) for i in range(len(rows))]
+        picked.append(far.index(max(far)))
     found = [tuple(row) for row in points[epsilon_net(points)].tolist()]
     if len(set(rows)) == len(rows):
         assert found == [rows[i] for i in picked]

@@ -42,6 +42,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     best.add_argument("name", metavar="NAME")
     best.add_argument("-n", type=int, metavar="N", help="how many (default: one; the whole Pareto set)")
     best.add_argument("--metric", metavar="NAME", help="by this objective alone")
+    best.add_argument(
+        "--checkpoint",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="print the path of the best trial's checkpoint alone; with FOLDER, copy it there first",
+    )
     for parser, handler in ((ls, list_all), (show, show_one), (best, show_best)):
         add_home(parser)
         add_json(parser)
@@ -157,6 +164,10 @@ def show_best(args: argparse.Namespace) -> int:
     if args.n is not None:
         _check_n(args.n)
     experiment = load(args.name, args.home)
+    if args.checkpoint is not None:
+        from offbeat.cli.best_checkpoint import show_checkpoint
+
+        return show_checkpoint(experiment, args)
     if args.metric is None and has_several(experiment):
         if args.json:
             print_json([front_entry(one) for one in experiment.pareto()[: args.n]])

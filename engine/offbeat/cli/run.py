@@ -98,10 +98,18 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts"
     )
     parser.add_argument(
+        "--checkpoint-budget", metavar="BYTES", help="most that all checkpoints may take on disk: '10 GB'"
+    )
+    parser.add_argument(
         "--grace", type=float, metavar="SECONDS", help="between asking a trial to end and making it end"
     )
     parser.add_argument("--observer", action="append", metavar="PLUGIN", help="default: console and csv; repeat it")
     parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+
+
+def budget(given: str | None) -> int | str | None:
+    """An amount of bytes as `Tuner` takes it: a number alone is one."""
+    return int(given) if given is not None and given.isdecimal() else given
 
 
 def count_or_share(text: str) -> int | float:
@@ -153,6 +161,7 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (experiment, "seed", args.seed),
         (experiment, "max_failures", args.max_failures),
         (experiment, "max_retries", args.max_retries),
+        (experiment, "checkpoint_budget", budget(args.checkpoint_budget)),
         (experiment, "grace", args.grace),
         (backend, "plugin", args.backend),
         (backend, "preload", args.preload),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from offbeat.cli.output import add_home, add_json, print_json, print_table
-from offbeat.cli.run import LIMITS, given_limits, one_or_several, pairs
+from offbeat.cli.run import LIMITS, budget, given_limits, one_or_several, pairs
 
 DEFAULT_BLACKBOX: Final = "digits"
 
@@ -60,6 +60,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts"
     )
+    parser.add_argument("--checkpoint-size", metavar="BYTES", help="of each trial: '35 MB'")
+    parser.add_argument("--checkpoint-budget", metavar="BYTES", help="most that all checkpoints may take: '1 GB'")
     parser.add_argument("--price", type=float, metavar="DOLLARS", help="of a worker's hour")
     parser.add_argument("--seed", type=int, help="of the first experiment (default 0)")
     parser.add_argument(
@@ -130,6 +132,8 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     for table, key, value in (
         (experiment, "workers", args.workers),
         (experiment, "max_retries", args.max_retries),
+        (experiment, "checkpoint_budget", budget(args.checkpoint_budget)),
+        (backend, "checkpoint_size", budget(args.checkpoint_size)),
         (backend, "blackbox", args.blackbox),
         (backend, "dataset", args.dataset),
         (backend, "repository", args.repository),

@@ -291,9 +291,14 @@ class Rung:
         Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
         """
         waiting = self.waiting
+        # Asked at every proposal, and nearly always in vain.
+        if not waiting.size or (self.entries.size, waiting.changes) == self._nobody:
+            return iter(())
+        return self._meeting_the_cut()
+
+    def _meeting_the_cut(self) -> Iterator[tuple[float, TrialId]]:
+        waiting = self.waiting
         state = self.entries.size, waiting.changes
-        if not waiting.size or state == self._nobody:
-            return
         cut, found = self.cut(), False
         for value, trial in waiting.items():
             rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)

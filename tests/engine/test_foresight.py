@@ -65,7 +65,9 @@ def test_what_is_foreseen_is_what_is_proposed(
 
 
 def test_nothing_is_foreseen_of_promotions() -> None:
-    assert not ASHA(SMALL, "loss", type="promotion", **RESOURCE).foresee(ProposalRequest(5, 0, 1), Ledger("loss"))
+    promoting, ledger = ASHA(SMALL, "loss", type="promotion", **RESOURCE), Ledger("loss")
+    assert promoting.foresee(ProposalRequest(5, 0, 1), ledger) is None
+    assert Foresight(promoting, 1).answer(5, TrialId(5), ledger) is None
 
 
 def test_who_proposes_otherwise_foresees_nothing() -> None:

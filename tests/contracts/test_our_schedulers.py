@@ -28,6 +28,7 @@ from offbeat.optimizer.baselines import (
     AutomaticTerminationCriterion,
     BayesianOptimization,
     ConstrainedBayesianOptimization,
+    CostASHA,
     CostAwareBayesianOptimization,
     GridSearch,
     LinearScalarization,
@@ -112,6 +113,14 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
+
+
+class TestCostASHA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        # What it reports as its quality is its cost too, so that costs differ.
+        return CostASHA(**arguments, resource_attr="epoch", max_t=9, cost_attr="cost", brackets=2)
 
 
 class TestPASHA(SchedulerContract):

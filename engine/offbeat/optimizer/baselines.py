@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
     from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
+    from offbeat_plugins.schedulers.cost_asha import CostASHA
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.dehb import DEHB
@@ -50,6 +51,7 @@ PLUGINS: Final = {
     "BayesianOptimization": "bayesian-optimization",
     "CQR": "cqr",
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
+    "CostASHA": "cost-asha",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "DEHB": "dehb",
     "EHVI": "ehvi",
@@ -96,6 +98,7 @@ __all__ = [
     "AutomaticTerminationCriterion",
     "BayesianOptimization",
     "ConstrainedBayesianOptimization",
+    "CostASHA",
     "CostAwareBayesianOptimization",
     "GridSearch",
     "LinearScalarization",

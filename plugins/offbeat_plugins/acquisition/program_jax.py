@@ -130,7 +130,8 @@ class JaxSolver:
             return _compiled(shape)
         import jax
 
-        key = (self._folder, shape, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+        leaves, tree = jax.tree.flatten(arguments)
+        key = (self._folder, shape, tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in _KEPT:
             _KEPT[key] = exported(_compiled(shape), shape, arguments, self._folder)
         return _KEPT[key]

@@ -16,6 +16,7 @@ from offbeat.arguments import require_count, require_seconds
 from offbeat.decisions import Fitted
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
 from offbeat.events import Event, ModelFitted
+from offbeat.log import get_logger
 from offbeat.protocols import LedgerView, Objective, ProposalRequest, SchedulerContext
 from offbeat.space import Space
 from offbeat_plugins.acquisition.criterion import SEVERAL
@@ -86,7 +87,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         transform: of the values before the fit, see `surrogates.targets`.
         cost_exponent: power of the cost that the improvement is divided by, where the objective has a cost.
         max_size_data: of more measured trials than these, the best, the latest and a spread of the others are taken.
-        backend: "jax", or "numpy", which computes the same with LAPACK; "auto": JAX where it is installed.
+        backend: "jax", or "numpy", which computes the same with LAPACK; "auto": JAX, where it is installed, up to 384 trials,
+            and NumPy beyond, where it is the faster one.
         deadline: seconds that a fit may take in its own process, while real trials run.
 
     Raises InvalidArgument, MissingExtra.
@@ -287,11 +289,18 @@ def _reference(given: Mapping[str, float], objective: Objective) -> list[float]:
 
 
 def computed_by(backend: Arithmetic) -> dict[str, Any]:
-    """How the model is computed, as options. Raises MissingExtra for JAX where it is not installed."""
+    """How the model is computed, as options; where "auto" has to do without JAX, the log says so.
+
+    Raises MissingExtra for JAX where it is asked for and not installed.
+    """
     from importlib.util import find_spec
 
-    if backend == "auto":
-        backend = "jax" if find_spec("jax") is not None else "numpy"
-    elif backend == "jax" and find_spec("jax") is None:
-        raise MissingExtra("backend='jax'", "jax")
-    return {"backend": backend, "compile_cache": compile_cache() if backend == "jax" else None}
+    if find_spec("jax") is None:
+        if backend == "jax":
+            raise MissingExtra("backend='jax'", "jax")
+        if backend == "auto":
+            backend = "numpy"
+            get_logger().warning(
+                "JAX is not installed: the Gaussian process is computed with NumPy", install="offbeat[jax]"
+            )
+    return {"backend": backend, "compile_cache": None if backend == "numpy" else compile_cache()}

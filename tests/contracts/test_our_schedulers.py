@@ -23,6 +23,7 @@ from offbeat.optimizer.baselines import (
     ConstrainedBayesianOptimization,
     CostAwareBayesianOptimization,
     GridSearch,
+    HyperTune,
     MedianStoppingRule,
     PopulationBasedTraining,
     RandomSearch,
@@ -298,3 +299,11 @@ class TestMOBSTERPromoting(TestMOBSTER):
             backend="numpy",
             brackets=2,
         )
+
+
+class TestHyperTune(TestMOBSTER):
+    trials = 6
+    crash_stride = 19
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return HyperTune(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")

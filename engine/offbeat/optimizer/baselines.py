@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.grid_search import GridSearch
+    from offbeat_plugins.schedulers.hyper_tune import HyperTune
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.mobster import MOBSTER
     from offbeat_plugins.schedulers.pasha import PASHA
@@ -40,6 +41,7 @@ PLUGINS: Final = {
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "GridSearch": "grid-search",
+    "HyperTune": "hyper-tune",
     "KDE": "kde",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
@@ -69,6 +71,7 @@ __all__ = [
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",
     "GridSearch",
+    "HyperTune",
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",

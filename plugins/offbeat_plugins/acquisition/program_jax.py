@@ -117,7 +117,11 @@ class JaxSolver:
             found, result = _compiled(shape)(
                 model,
                 padded(seen),
-                start._replace(turns=np.int64(start.turns), tolerance=np.float64(start.tolerance)),
+                start._replace(
+                    turns=np.int64(start.turns),
+                    tolerance=np.float64(start.tolerance),
+                    entry=np.float64(start.entry),
+                ),
                 with_room(question),
                 searching,
             )

@@ -24,14 +24,18 @@ from offbeat_plugins.acquisition.thompson import thompson_order
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
 from offbeat_plugins.surrogates.hyperparameters import Parts, bounds, first_curvature, starts
 from offbeat_plugins.surrogates.process import Columns
-from offbeat_plugins.surrogates.subset import subset
-from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed
+from offbeat_plugins.surrogates.resources import MIXED
+from offbeat_plugins.surrogates.subset import subset, whole_curves
+from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed, transformed_by_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from offbeat_plugins.acquisition.candidates import Project
     from offbeat_plugins.surrogates.blocks import Layout
+
+GRID = 16
+"""Resource levels are padded to a multiple: a program is compiled for each number of them."""
 
 STARTS_ON = 200
 """Hyperparameter starts are compared on at most so many points, and only the best goes on with all of them."""
@@ -74,14 +78,26 @@ def suggest(
         has = "has a resource column" if layout.resource >= 0 else "has no resource column"
         raise ValueError(f"The layout {has} and resource={options.resource!r}: both or neither.")
     if layout.resource >= 0:
-        project = _at_level(project, layout.resource, options.level)
+        project = _at_level(project, layout.resource, MIXED if options.mixture else options.level)
     rng = generator(seed)
     if not len(codes):
         drawn = candidates(rng, layout, codes, 4 * options.ranked, project)
         fresh = drawn[unseen(drawn, pending)][: options.ranked]
         return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
     with one_thread(), np.errstate(all="ignore"):
-        return _Call(layout, options, project, rng, solver(options, len(codes))).answer(codes, targets, pending, state)
+        grid = _grid(layout.resource, options, codes, pending)
+        call = _Call(layout, options, project, rng, solver(options, len(codes)), grid=grid)
+        return call.answer(codes, targets, pending, state)
+
+
+def _grid(
+    column: int, options: Options, codes: NDArray[np.float64], pending: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """All resources of a call, padded to a multiple of `GRID` with one that no point has; empty for a layout without."""
+    if column < 0:
+        return np.zeros(0)
+    found = np.unique(np.concatenate([codes[:, column], pending[:, column], [options.level]]))
+    return np.concatenate([found, np.full(-len(found) % GRID, 2.0)])
 
 
 def _at_level(project: Project | None, column: int, level: float) -> Project:
@@ -99,17 +115,27 @@ class _Call:
     """One call's constants, to spare its steps a dozen arguments."""
 
     def __init__(
-        self, layout: Layout, options: Options, project: Project | None, rng: np.random.Generator, solve: Solver
+        self,
+        layout: Layout,
+        options: Options,
+        project: Project | None,
+        rng: np.random.Generator,
+        solve: Solver,
+        *,
+        grid: NDArray[np.float64],
     ) -> None:
         self.layout, self.options, self.project, self.rng, self.solve = layout, options, project, rng, solve
         prior = options.prior
         where = Parts(layout.groups, prior.warp, options.resource, layout.resource)
-        self.model = Model(Columns.of(layout, options.resource), bounds(where, prior), prior.noise_floor)
+        weights = dict(options.mixture)
+        mixture = [weights.get(level, 0.0) for level in grid.tolist()]
+        self.model = Model(Columns.of(layout, options.resource, grid, mixture), bounds(where, prior), prior.noise_floor)
         self.shape = Shape(
             where,
             Roles(options.acquisition, options.constraints, options.cost),
             options.effort,
             bool(layout.sliding.any()),
+            bool(options.mixture),
         )
 
     def answer(
@@ -121,15 +147,13 @@ class _Call:
     ) -> Suggestion:
         """See `suggest`; at least one observation."""
         options, layout = self.options, self.layout
-        # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
-        broken = (targets[:, 1 : 1 + options.constraints] > 0.0).any(axis=1)
-        place = np.argsort(np.lexsort((targets[:, 0], broken)), kind="stable").astype(np.float64)
-        kept = subset(self.rng, codes, place, options.capacity)
+        kept = self._kept(codes, targets)
         x, raw = codes[kept], targets[kept]
-        y, aim, feasible = self._standard(raw)
+        y, aim, feasible = self._standard(x, raw)
         counted = feasible * self._at_level(x)
         seen = Observations(x, y, np.ones(len(x)), counted)
         start, restarted = self._start(seen, len(pending), state)
+        may_stay = start.entry > start.tolerance
         best = np.lexsort((raw[:, 0], -counted))[: options.centres]
         picked: list[NDArray[np.float64]] = []
         ranked = np.zeros((0, layout.dimension))
@@ -142,7 +166,7 @@ class _Call:
             if fits is None:
                 fits = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
-                start = Start(found.theta, found.curvature, 1, start.tolerance)
+                start = Start(found.theta, found.curvature, 1, start.tolerance, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
             fresh = unseen(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
@@ -157,6 +181,9 @@ class _Call:
                 break
             picked.append(ranked[:1])
         assert fits is not None
+        after = fitted_before(fits, restarted)
+        if may_stay and state is not None and (np.asarray(fits.turns) == 1).all():
+            after = state
         head = list(picked[:-1])
         ranked = np.concatenate([*head, ranked])
         ranked, values = (
@@ -166,7 +193,7 @@ class _Call:
         return Suggestion(
             ranked,
             values,
-            fitted_before(fits, restarted),
+            after,
             {
                 "model": "gp",
                 "backend": self.solve.name,
@@ -174,15 +201,26 @@ class _Call:
                 "left_out": len(codes) - len(x),
                 "pending": len(pending),
                 "evaluations": [int(turns) for turns in np.asarray(fits.turns)],
+                "promise": [float(value) for value in np.asarray(fits.promise)],
                 "negative_log_posterior": [float(value) for value in np.asarray(fits.value)],
                 "hyperparameters": [self._told(theta) for theta in np.asarray(fits.theta)],
                 "feasible": int(feasible.sum()),
             },
         )
 
+    def _kept(self, codes: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Rows of the observations that the model sees."""
+        options = self.options
+        if self.layout.resource >= 0:
+            return whole_curves(codes, self.layout.resource, options.capacity)
+        # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
+        broken = (targets[:, 1 : 1 + options.constraints] > 0.0).any(axis=1)
+        place = np.argsort(np.lexsort((targets[:, 0], broken)), kind="stable").astype(np.float64)
+        return subset(self.rng, codes, place, options.capacity)
+
     def _at_level(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) 1 where a point's value may be the one to be improved on."""
-        if self.layout.resource < 0:
+        if self.layout.resource < 0 or self.options.mixture:
             return np.ones(len(x))
         there = np.abs(x[:, self.layout.resource] - self.options.level) < 1e-9
         return (there if there.any() else np.ones(len(x), dtype=bool)).astype(np.float64)
@@ -190,7 +228,7 @@ class _Call:
     def _at_one_level(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
         """A configuration that was seen at any resource is known."""
         if self.layout.resource >= 0:
-            codes[:, self.layout.resource] = self.options.level
+            codes[:, self.layout.resource] = MIXED if self.options.mixture else self.options.level
         return codes
 
     def _told(self, theta: NDArray[np.float64]) -> dict[str, Any]:
@@ -206,10 +244,15 @@ class _Call:
             told["warp"] = np.exp(np.stack([theta[where.warp_a], theta[where.warp_b]], axis=1)).tolist()
         return told
 
-    def _standard(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
+    def _standard(
+        self, x: NDArray[np.float64], raw: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
         """Targets as models see them, bounds and exponents in the same units, and which points are feasible."""
         options = self.options
-        columns = [transformed(raw[:, 0], options.transform)]
+        if options.resource == "independent":
+            columns = [transformed_by_level(raw[:, 0], x[:, self.layout.resource], options.transform)]
+        else:
+            columns = [transformed(raw[:, 0], options.transform)]
         limits = np.zeros(options.constraints)
         for place in range(options.constraints):
             y, centre, scale = standardised(raw[:, 1 + place])
@@ -235,15 +278,16 @@ class _Call:
         tolerance = options.tolerance * max(1.0, n / 200)
         carried = state is not None and state.fits(outputs, where.size)
         if carried and state is not None and n < options.restart_growth * max(state.restarted, 4):
-            return Start(state.theta(), state.curvature(), options.turns, tolerance), state.restarted
+            entry = max(options.evidence, tolerance)
+            return Start(state.theta(), state.curvature(), options.turns, tolerance, entry), state.restarted
         count = 1 if carried else options.starts
         begin = np.repeat(starts(where, options.prior, self.rng, count + 1)[None], outputs, axis=0)
         begin = begin[:, 1:] if carried else begin[:, :count]
         curvature = np.repeat(first_curvature(where, options.prior)[None], outputs, axis=0)
         few = _some(self.rng, seen, STARTS_ON)
-        begins = [Start(begin[:, place], curvature, options.turns, tolerance) for place in range(count)]
+        begins = [Start(begin[:, place], curvature, options.turns, tolerance, tolerance) for place in range(count)]
         if carried and state is not None:
-            begins.append(Start(state.theta(), state.curvature(), options.turns, tolerance))
+            begins.append(Start(state.theta(), state.curvature(), options.turns, tolerance, tolerance))
         blank = self._blank(len(few.x), pending)
         tried = [self.solve.fit(self.model, few, one, blank, self.shape) for one in begins]
         choice = np.argmin([np.asarray(fits.value) for fits in tried], axis=0)
@@ -255,7 +299,7 @@ class _Call:
             stays = np.asarray(tried[-1].value) <= np.asarray(tried[0].value) + 0.5
             theta = np.where(stays[:, None], state.theta(), theta)
             inverse = np.where(stays[:, None, None], state.curvature(), inverse)
-        return Start(theta, inverse, options.turns, tolerance), n
+        return Start(theta, inverse, options.turns, tolerance, tolerance), n
 
     def _blank(self, n: int, pending: int) -> Question:
         """A question of the shapes that one about n observations has."""

@@ -73,7 +73,8 @@ class GaussianProcessSearcher(ModelBasedSearcher):
         transform: of the values before the fit, see `surrogates.targets`.
         cost_exponent: power of the cost that the improvement is divided by, where the objective has a cost.
         max_size_data: of more measured trials than these, the best, the latest and a spread of the others are taken.
-        backend: "jax", or "numpy", which computes the same with LAPACK; "auto": JAX where it is installed.
+        backend: "jax", or "numpy", which computes the same with LAPACK; "auto": JAX where it is installed, as long as it is the
+            faster one, see `acquisition.solvers`.
         deadline: seconds that a fit may take in its own process, while real trials run.
 
     Raises InvalidArgument, MissingExtra.
@@ -224,8 +225,9 @@ def computed_by(backend: Arithmetic) -> dict[str, Any]:
     """How the model is computed, as options. Raises MissingExtra for JAX where it is not installed."""
     from importlib.util import find_spec
 
-    if backend == "auto":
-        backend = "jax" if find_spec("jax") is not None else "numpy"
-    elif backend == "jax" and find_spec("jax") is None:
+    there = find_spec("jax") is not None
+    if backend == "jax" and not there:
         raise MissingExtra("backend='jax'", "jax")
-    return {"backend": backend, "compile_cache": compile_cache() if backend == "jax" else None}
+    if backend == "auto" and not there:
+        backend = "numpy"
+    return {"backend": backend, "compile_cache": None if backend == "numpy" else compile_cache()}

@@ -10,6 +10,7 @@ import inspect
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -50,6 +51,8 @@ class MOBSTERSearcher(GaussianProcessSearcher):
             see `GaussianProcessSearcher`; num_init_random counts trials that have a value at any milestone.
         milestones: the rungs and max_t, rising; None: max_t alone.
         kernel: over resources, see `surrogates.resources`.
+        refit_evidence: the hyperparameters stay as they are while the step that would improve them promises less than this
+            much log posterior, in nats: a score test on what has come in since the fit. 0: a fit at every proposal.
         acquisition_level: where improvement is expected: "bohb", the highest level that has 3 values, else the lowest;
             "first", the first milestone; "final", max_t.
 
@@ -66,6 +69,7 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         allow_duplicates: bool = False,
         num_init_random: int = 6,
         kernel: Kernel = "exp-decay",
+        refit_evidence: float = 1.0,
         acquisition_level: Level = "bohb",
         transform: str = "standardise",
         max_size_data: int = 500,
@@ -94,7 +98,13 @@ class MOBSTERSearcher(GaussianProcessSearcher):
             raise InvalidArgument("MOBSTERSearcher needs milestones=: the rungs and the highest level, rising.")
         self._milestones = tuple(milestones or (objective.max_t or 1,))
         self._level: Level = acquisition_level
-        self._options = {**self._options, "resource": kernel}
+        if (
+            isinstance(refit_evidence, bool)
+            or not isinstance(refit_evidence, int | float)
+            or not 0 <= refit_evidence < inf
+        ):
+            raise InvalidArgument(f"refit_evidence={refit_evidence!r}: give a number of nats from 0, a fit each time.")
+        self._options = {**self._options, "resource": kernel, "evidence": float(refit_evidence)}
         #: Trials of brackets that skip rungs -> their first milestone.
         self._first: dict[TrialId, int] = {}
 
@@ -144,10 +154,12 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         )
         answer = self._thinking(question)
         many = f"{len(values)} results of {len(np.unique(measured))} trials"
-        why = f"expected improvement at level {level}, {many}" + (
-            f" and {len(waiting)} running" if len(waiting) else ""
-        )
+        why = f"{self.aim(level, counts)}, {many}" + (f" and {len(waiting)} running" if len(waiting) else "")
         return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+
+    def aim(self, level: int, counts: Mapping[int, int]) -> str:
+        """What is looked for at an acquisition level, in words; `counts` are values at each level."""
+        return f"expected improvement at level {level}"
 
     def _at(self, codes: NDArray[np.float64], levels: Any) -> NDArray[np.float64]:
         """Rows with the resource over the largest one as last column; beyond max_t it counts as max_t."""

@@ -307,3 +307,11 @@ class TestHyperTune(TestMOBSTER):
 
     def make(self, **arguments: Any) -> Scheduler:
         return HyperTune(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
+
+
+class TestASHAOverLearningCurves(TestMOBSTER):
+    trials = 6
+    crash_stride = 19
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return ASHA(**arguments, resource_attr="epoch", max_t=9, searcher="learning-curves", searcher_data="all")

@@ -12,8 +12,15 @@ from offbeat_plugins.acquisition.suggestion import suggest
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic
 from offbeat_plugins.surrogates.blocks import Block, Layout
 from offbeat_plugins.surrogates.hyperparameters import Parts, Prior, bounds
-from offbeat_plugins.surrogates.process import Columns, Setting, covariance, features, predict
-from offbeat_plugins.surrogates.process import negative_log_posterior, posterior
+from offbeat_plugins.surrogates.process import (
+    Columns,
+    Setting,
+    covariance,
+    features,
+    negative_log_posterior,
+    posterior,
+    predict,
+)
 from offbeat_plugins.surrogates.ranking import lowest_shares, ranking_loss, ranking_weights
 from offbeat_plugins.surrogates.resources import MIXED
 

@@ -48,8 +48,8 @@ def suggested(
     chosen = Options(**options)
     layout, project = coding(space, resource=True)
     before = None if state is None else ModelState.from_json(state)
-    seconds = generator([*seed, 1])
-    levels, weights = level_weights(layout, chosen, codes, targets, before, seconds)
+    rng = generator([*seed, 1])
+    levels, weights = level_weights(layout, chosen, codes, targets, before, rng=rng)
     if levels:
         chosen = replace(chosen, mixture=tuple(zip(levels, weights, strict=True)))
     answer = suggest(Data(codes, targets, pending), layout, list(seed), before, chosen, project=project)
@@ -63,6 +63,7 @@ def level_weights(
     codes: NDArray[np.float64],
     targets: NDArray[np.float64],
     state: ModelState | None,
+    *,
     rng: np.random.Generator,
 ) -> tuple[list[float], list[float]]:
     """Levels with `ENOUGH` values, lowest first, and their weights; both empty while there are fewer than two.

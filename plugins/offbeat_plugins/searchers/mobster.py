@@ -98,12 +98,7 @@ class MOBSTERSearcher(GaussianProcessSearcher):
             raise InvalidArgument("MOBSTERSearcher needs milestones=: the rungs and the highest level, rising.")
         self._milestones = tuple(milestones or (objective.max_t or 1,))
         self._level: Level = acquisition_level
-        if (
-            isinstance(refit_evidence, bool)
-            or not isinstance(refit_evidence, int | float)
-            or not 0 <= refit_evidence < inf
-        ):
-            raise InvalidArgument(f"refit_evidence={refit_evidence!r}: give a number of nats from 0, a fit each time.")
+        require_evidence(refit_evidence)
         self._options = {**self._options, "resource": kernel, "evidence": float(refit_evidence)}
         #: Trials of brackets that skip rungs -> their first milestone.
         self._first: dict[TrialId, int] = {}
@@ -178,3 +173,9 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         if self._level == "final":
             return self._milestones[-1]
         return max((level for level, count in counts.items() if count >= FEWEST_AT_LEVEL), default=min(counts))
+
+
+def require_evidence(value: object) -> None:
+    """Raises InvalidArgument unless the value can be a `refit_evidence`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+        raise InvalidArgument(f"refit_evidence={value!r}: give a number of nats from 0, a fit each time.")

@@ -22,6 +22,7 @@ from offbeat.optimizer.baselines import (
     BayesianOptimization,
     ConstrainedBayesianOptimization,
     CostAwareBayesianOptimization,
+    DyHPO,
     GridSearch,
     HyperTune,
     MedianStoppingRule,
@@ -315,3 +316,11 @@ class TestASHAOverLearningCurves(TestMOBSTER):
 
     def make(self, **arguments: Any) -> Scheduler:
         return ASHA(**arguments, resource_attr="epoch", max_t=9, searcher="learning-curves", searcher_data="all")
+
+
+class TestDyHPO(SchedulerContract):
+    trials = 6
+    crash_stride = 23
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return DyHPO(**arguments, resource_attr="epoch", max_t=5, num_init_random=2)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
+    from offbeat_plugins.schedulers.dyhpo import DyHPO
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.hyper_tune import HyperTune
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
@@ -40,6 +41,7 @@ PLUGINS: Final = {
     "CQR": "cqr",
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
+    "DyHPO": "dyhpo",
     "GridSearch": "grid-search",
     "HyperTune": "hyper-tune",
     "KDE": "kde",
@@ -70,6 +72,7 @@ __all__ = [
     "BayesianOptimization",
     "ConstrainedBayesianOptimization",
     "CostAwareBayesianOptimization",
+    "DyHPO",
     "GridSearch",
     "HyperTune",
     "MedianStoppingRule",

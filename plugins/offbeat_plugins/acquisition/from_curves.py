@@ -14,7 +14,7 @@ import numpy as np
 from offbeat_plugins.acquisition.candidates import candidates, unseen, valid
 from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.options import ModelState, Options, Suggestion
-from offbeat_plugins.acquisition.program import Model, Observations, Question, Shape, answer, setting_of
+from offbeat_plugins.acquisition.program import Observations, Question, Shape, answer
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic
 from offbeat_plugins.surrogates.hyperparameters import Parts, bounds, first_curvature, starts
 from offbeat_plugins.surrogates.learning_curves import Asymptotes, Curves, Told, asymptotes, fit, told
@@ -46,23 +46,36 @@ class Known(NamedTuple):
     diagnostics: Mapping[str, Any]
 
 
-def standardised_curves(
-    x: NDArray[np.float64], y: NDArray[np.float64], t: NDArray[np.float64]
-) -> tuple[Curves, float, float]:
-    """Curves of codes (n, d) and values (n, m), NaN where there is none, with the centre and scale of their values."""
+def standardised_curves(x: NDArray[np.float64], y: NDArray[np.float64], t: NDArray[np.float64]) -> Curves:
+    """Curves of codes (n, d) and values (n, m), NaN where there is none: standardised, without what all curves do alike.
+
+    The process believes in curves that deviate from a constant, with deviations that decay; most metrics also fall as
+    training goes on. That trend is taken off first: from one level to the next by the median difference of the curves that have
+    both, so that it does not matter which curves were cut off before. Improvement at one level is what it was.
+    """
+    steps = np.diff(y, axis=1)
+    both = np.isfinite(steps)
+    medians = [float(np.median(steps[both[:, k], k])) if both[:, k].any() else 0.0 for k in range(steps.shape[1])]
+    level = y - np.concatenate([[0.0], np.cumsum(medians)])
     there = np.isfinite(y)
     whole = np.zeros_like(y)
-    whole[there], centre, scale = standardised(y[there])
-    return Curves(x, whole, there, t), centre, scale
+    whole[there] = standardised(level[there])[0]
+    return Curves(x, whole, there, t)
 
 
 def learned(
-    curves: Curves, layout: Layout, rng: np.random.Generator, state: ModelState | None, options: Options
+    curves: Curves,
+    layout: Layout,
+    state: ModelState | None,
+    *,
+    rng: np.random.Generator,
+    options: Options,
+    look: bool = True,
 ) -> Known:
     """The model of these curves.
 
-    A carried state is kept while a step promises less than `Options.evidence`; without one, `Options.starts` are tried on
-    at most 100 curves, the longest.
+    A carried state is kept while a step promises less than `Options.evidence`, and without a `look` in any case; where there is
+    none, `Options.starts` are tried on at most 100 curves, the longest.
     """
     where, prior = Parts(layout.groups, False, "freeze-thaw"), options.prior
     setting = Setting(numpy_arithmetic(), Columns.of(layout), where, bounds(where, prior), prior.noise_floor)
@@ -88,6 +101,9 @@ def learned(
         ]
         best = min(tried, key=lambda one: float(one.f[0]))
         theta, curvature, entry = best.x[0], best.inverse[0], tolerance
+    if carried and not look and state is not None:
+        said = told(setting, theta, curves)
+        return Known(setting, theta, curves, said, asymptotes(setting, theta, curves.x, said), state, {})
     found = fit(setting, theta, curvature, curves, turns=options.turns, tolerance=tolerance, entry=entry)
     kept = carried and entry > tolerance and found.turns == 1
     after = ModelState([found.x[0].tolist()], [found.inverse[0].tolist()], len(curves.x), [float(found.promise[0])])
@@ -109,6 +125,17 @@ def _longest(curves: Curves, count: int) -> Curves:
     return Curves(curves.x[rows], curves.y[rows], curves.there[rows], curves.t)
 
 
+def asymptote_process(known: Known, layout: Layout, options: Options) -> tuple[Setting, Posterior]:
+    """What is known of the ends of curves, as an ordinary process over configurations."""
+    where = Parts(layout.groups, False)
+    theta, n = known.theta[: where.size], len(known.curves.x)
+    columns, floor = Columns.of(layout), options.prior.noise_floor
+    setting = Setting(numpy_arithmetic(), columns, where, bounds(where, options.prior), floor)
+    ends, noise = known.ends, known.said.variance[:, None]
+    z, constant = features(setting, theta, known.curves.x), np.array([ends.constant])
+    return setting, Posterior(theta, z, np.zeros(n), ends.alpha[:, None], ends.inverse, constant, noise)
+
+
 def suggest_from_curves(
     known: Known,
     pending: NDArray[np.float64],
@@ -125,15 +152,10 @@ def suggest_from_curves(
     """
     curves, ends = known.curves, known.ends
     n = len(curves.x)
-    where = Parts(layout.groups, False)
-    theta = known.theta[: where.size]
-    model = Model(Columns.of(layout), bounds(where, options.prior), options.prior.noise_floor)
-    shape = Shape(where, Roles(options.acquisition, 0, False), options.effort, bool(layout.sliding.any()), False)
-    setting = setting_of(numpy_arithmetic(), model, shape)
-    process = Posterior(
-        theta, features(setting, theta, curves.x), np.zeros(n), ends.alpha[:, None], ends.inverse,
-        np.array([ends.constant]), known.said.variance[:, None],
-    )  # fmt: skip
+    setting, process = asymptote_process(known, layout, options)
+    shape = Shape(
+        setting.where, Roles(options.acquisition, 0, False), options.effort, bool(layout.sliding.any()), False
+    )
     seen = Observations(curves.x, known.said.value[:, None], np.ones(n), np.ones(n))
     best = np.argsort(ends.mean, kind="stable")[: options.centres]
     drawn = candidates(rng, layout, curves.x[best], options.candidates_for(n), project)

@@ -48,9 +48,9 @@ def suggested(
     layout, project = coding(space, resource=False)
     before = None if state is None else ModelState.from_json(state)
     rng = generator(list(seed))
-    curves, _, _ = standardised_curves(codes, values, levels)
+    curves = standardised_curves(codes, values, levels)
     with one_thread(), np.errstate(all="ignore"):
-        known = learned(curves, layout, rng, before, chosen)
+        known = learned(curves, layout, before, rng=rng, options=chosen)
         answer = suggest_from_curves(known, pending, layout, rng=rng, options=chosen, project=project)
     after = None if answer.state is before or answer.state is None else answer.state.to_json()
     return {"codes": answer.codes, "state": after, "diagnostics": answer.diagnostics}

@@ -97,9 +97,7 @@ class LearningCurveSearcher(GaussianProcessSearcher):
 
     def learned(self) -> Learned:
         """Every trial that has reported and not failed, by its last value."""
-        begun = np.isfinite(self._curves.rows).any(axis=1)
-        begun[self._trials.failed] = False
-        rows = np.flatnonzero(begun)
+        rows = np.setdiff1d(np.flatnonzero(np.isfinite(self._curves.rows).any(axis=1)), self._trials.failed)
         return Learned(rows, self._trials.values[rows])
 
     def prefer(

@@ -85,7 +85,12 @@ def test_a_study_with_curves_pruned_and_failed_trials(url: str, tmp_path: Path) 
     assert (origin["tool"], origin["version"], origin["name"]) == ("optuna", optuna.__version__, "mine")
     assert origin["source"] == str(tmp_path / "study.db")
     notes = "\n".join(origin["notes"])
-    for piece in ("1 trials that failed before", "spread evenly", "counted from 0", "'momentum' was assumed"):
+    for piece in (
+        "1 trial left out: they failed, or were still running",
+        "spread evenly",
+        "counted from 0",
+        "'momentum' was assumed",
+    ):
         assert piece in notes
     assert (experiment.spec.resource_attr, experiment.spec.max_t) == ("step", 6)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from offbeat import errors
 from offbeat import events as ev
@@ -137,13 +136,6 @@ def brute_front(points: Any) -> list[bool]:
         not any(all(q <= p for q, p in zip(other, one, strict=True)) and tuple(other) != tuple(one) for other in points)
         for one in points
     ]
-
-
-@given(arrays(float, st.tuples(st.integers(1, 25), st.integers(2, 4)), elements=st.integers(0, 6)))
-def test_the_front_is_what_nothing_beats(points: Any) -> None:
-    from offbeat_plugins.plots.pareto import front
-
-    assert front(points).tolist() == brute_front(points.tolist())
 
 
 def test_pareto_front_of_mixed_modes(gallery: Any) -> None:

@@ -66,10 +66,9 @@ def test_a_low_level_that_misleads_loses_its_weight_and_its_bracket() -> None:
         scheduler, ledger = told(24, 12, sign=sign)
         answer = scheduler.propose(ProposalRequest(24, 0, 5), ledger)
         scheduler.observe(ModelFitted(0.0, 24, answer.fitted.model, answer.fitted.state), ledger)
-        asked = ProposalRequest(25, 0, 5)
-        weights = scheduler._model.weights(asked)
+        weights = scheduler._model.weights(25)
         assert list(weights) == [1, 3]
-        drawn[sign] = Counter(scheduler._draw_bracket(ProposalRequest(number, 0, 5)) for number in range(25, 425))
+        drawn[sign] = Counter(scheduler._draw_bracket(5, number) for number in range(25, 425))
         expected = weights[1] / (weights[1] + weights[3] / 3)
         assert drawn[sign][0] / 400 == pytest.approx(expected, abs=0.08)
         assert set(drawn[sign]) <= {0, 1}
@@ -78,11 +77,11 @@ def test_a_low_level_that_misleads_loses_its_weight_and_its_bracket() -> None:
 
 def test_until_then_brackets_are_hyperbands() -> None:
     scheduler, ledger = told(12, 5)
-    shares = Counter(scheduler._draw_bracket(ProposalRequest(number, 0, 5)) for number in range(2000))
+    shares = Counter(scheduler._draw_bracket(5, number) for number in range(2000))
     weights = [4 / (4 * 1), 4 / (3 * 3), 4 / (2 * 9)]
     for bracket, weight in enumerate(weights):
         assert shares[bracket] / 2000 == pytest.approx(weight / sum(weights), abs=0.04)
-    assert scheduler._model.weights(ProposalRequest(12, 0, 5)) == {}
+    assert scheduler._model.weights(12) == {}
     assert len(ledger) == 12
 
 
@@ -90,7 +89,7 @@ def test_values_between_milestones_count_for_the_one_that_was_passed() -> None:
     scheduler, ledger = told(1, 0)
     state = {"levels": [2 / 27, 4 / 27, 5 / 27], "weights": [0.5, 0.2, 0.3]}
     scheduler.observe(ModelFitted(0.0, 1, "gaussian-process", state), ledger)
-    assert scheduler._model.weights(ProposalRequest(2, 0, 5)) == {1: 0.5, 3: 0.5}
+    assert scheduler._model.weights(2) == {1: 0.5, 3: 0.5}
 
 
 def test_conditional_spaces() -> None:

@@ -42,7 +42,8 @@ class Shown:
         self.ledger, self.number = Ledger("loss"), 0
         self.asked: list[dict[str, Any]] = []
         thinking: Any = self.searcher._thinking
-        self.searcher._thinking = lambda question: self.asked.append(question) or thinking(question)  # type: ignore[assignment]
+        then = thinking.then
+        thinking.then = lambda question, made: self.asked.append(question) or then(question, made)
 
     def show(self, event: Any) -> None:
         if isinstance(event, TrialResult):

@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 
 from offbeat import StoppingCriterion
 from offbeat.errors import TooManyFailures
-from offbeat.events import ExperimentClosed
+from offbeat.events import ExperimentClosed, TrialResult, TrialStarted
+from offbeat.foresight import Foresight
+from offbeat.plain import Plain
+from offbeat.signals import Reported
 from offbeat.testing.recording import LatestRecordingObserver, RecordingObserver
+from offbeat_plugins.backends.simulation.session import SimulatedSession
 
 KINDS = ("random", "stopping", "promotion")
 
@@ -175,6 +179,58 @@ def test_observers_change_nothing(lab: Any, simulation: Any, count: int) -> None
         assert slow.seen == len(gate.events)
 
     check()
+
+
+@counts(25, 400)
+def test_short_ways_change_nothing(lab: Any, simulation: Any, count: int) -> None:
+    @settings(max_examples=count)
+    @given(workload=workloads(), to_the_end=st.booleans())
+    def check(workload: Workload, to_the_end: bool) -> None:
+        backend = partial(workload.make, simulation, **({"max_resource_attr": None} if to_the_end else {}))
+        expected = lab.events(run(lab, simulation, workload, backend=backend()))
+        for owner, name, nothing in (
+            (SimulatedSession, "_passes", lambda *_: False),
+            (Foresight, "answer", lambda *_: None),
+            (Plain, "_start_foreseen", lambda *_: False),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(owner, name, nothing)
+                found = lab.events(run(lab, simulation, workload, backend=backend()))
+            # Host and wall time stand in the first event alone.
+            assert found[1:] == expected[1:]
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ["random", "stopping"])
+def test_short_ways_are_taken(lab: Any, simulation: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals, answers, passed = [], [], []
+
+    def noted(owner: Any, name: str, into: list[Any]) -> None:
+        inner = getattr(owner, name)
+
+        def outer(*args: Any) -> Any:
+            into.append(inner(*args))
+            return into[-1]
+
+        monkeypatch.setattr(owner, name, outer)
+
+    noted(SimulatedSession, "pass_on", signals)
+    noted(Foresight, "answer", answers)
+    noted(Plain, "_counted", passed)
+    workload = Workload(kind, 3, "apart", 48, 3, {"max_num_evaluations": 500}, {}, {})
+    backend = simulation.backend("apart", levels=48, max_resource_attr=None)
+    home = run(lab, simulation, workload, backend=backend)
+    results = sum(isinstance(event, TrialResult) for event in lab.events(home))
+    started = sum(isinstance(event, TrialStarted) for event in lab.events(home))
+    reported = sum(isinstance(signal, Reported) for signal in signals)
+    assert passed
+    assert results > 450
+    # Until all workers are busy, and where the criterion has to be asked.
+    assert reported < 10
+    decided = sum(isinstance(signal, TrialResult) for signal in signals)
+    assert decided < (10 if kind == "random" else 0.7 * results)
+    assert sum(answer is not None for answer in answers) > started - 10
 
 
 @counts(10, 200)

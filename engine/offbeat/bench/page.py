@@ -56,6 +56,8 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         "This follows from the runs below alone: from these benchmarks, this number of workers and these budgets. "
         f"{_margins(comparison)}"
     )
+    for sentence, names in cautions(comparison).items():
+        yield Text(f"**Careful with {', '.join(names)}:** {sentence}.", item=True)
     if any(choices(group, 1.0) for group in comparison.groups):
         yield Text("Methods that are not told apart from the one with the lowest mean, which stands first:")
         heads = ("benchmarks", *(f"{one:.0%} of the budget" for one in CHECKPOINTS))
@@ -99,6 +101,15 @@ def _setting(comparison: Comparison) -> Iterator[Block]:
         sources.setdefault(one.source or "as given", []).append(one.name)
     for source, names in sources.items():
         yield Text(f"Best and median error of {', '.join(names)}: {source}.", item=True)
+
+
+def cautions(comparison: Comparison) -> dict[str, list[str]]:
+    """What speaks against believing a benchmark -> which ones."""
+    found: dict[str, list[str]] = {}
+    for one in comparison.benchmarks.values():
+        for sentence in one.caution:
+            found.setdefault(sentence, []).append(one.name)
+    return found
 
 
 def _choice(group: Group, checkpoint: float) -> str:

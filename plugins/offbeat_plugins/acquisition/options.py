@@ -61,6 +61,7 @@ class Options:
         capacity: observations that the exact process takes; of more, a subset (`surrogates.subset`).
         candidates: points drawn to begin with; 0: 1,024, halved above 256 observations and again above 640.
         centres: best observed points near which half of them lie.
+        min_distance: what is suggested differs from every known point by more than this in some column of its code.
         moves: discrete changes tried at most in one step.
         effort: of the search.
         starts: for the hyperparameters when no state is carried.
@@ -92,6 +93,7 @@ class Options:
     capacity: int = 1008
     candidates: int = 0
     centres: int = 4
+    min_distance: float = 0.0
     moves: int = 64
     effort: Effort = field(default_factory=Effort)
     starts: int = 2
@@ -123,6 +125,8 @@ class Options:
             raise ValueError(
                 f"level={self.level!r} is not valid; give a share of the largest resource, above 0 and at most 1."
             )
+        if not 0.0 <= self.min_distance < 1.0:
+            raise ValueError(f"min_distance={self.min_distance!r} is not valid; give a number from 0, below 1.")
         if self.candidates % self.effort.starts:
             raise ValueError(
                 f"candidates={self.candidates} has to be a multiple of effort.starts={self.effort.starts}."

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from offbeat_plugins.acquisition.exported import exported
 from offbeat_plugins.acquisition.program import (
     Answer,
     Fits,
@@ -94,6 +95,7 @@ class JaxSolver:
 
     def __init__(self, folder: str | None = None) -> None:
         jax_arithmetic()
+        self._folder = folder
         if folder is not None:
             keep_compiled(folder)
 
@@ -107,31 +109,36 @@ class JaxSolver:
         """See `Solver`."""
         return self._run(model, seen, start, question, shape, searching=True)
 
-    @staticmethod
     def _run(
-        model: Model, seen: Observations, start: Start, question: Question, shape: Shape, *, searching: bool
+        self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape, *, searching: bool
     ) -> tuple[Fits, Answer]:
         import jax
 
+        # Arrays throughout: a number of Python's would be another type, and another program.
+        arguments = jax.tree.map(np.asarray, (model, padded(seen), start, with_room(question), searching))
         with jax.enable_x64(True):
-            found, result = _compiled(shape)(
-                model,
-                padded(seen),
-                start._replace(
-                    turns=np.int64(start.turns),
-                    tolerance=np.float64(start.tolerance),
-                    entry=np.float64(start.entry),
-                ),
-                with_room(question),
-                searching,
-            )
-            arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, (found, result))
+            arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, self._program(shape, arguments)(*arguments))
             return arrays
+
+    def _program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
+        """The compiled program for arguments of these shapes."""
+        if self._folder is None:
+            return _compiled(shape)
+        import jax
+
+        key = (self._folder, shape, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+        if key not in _KEPT:
+            _KEPT[key] = exported(_compiled(shape), shape, arguments, self._folder)
+        return _KEPT[key]
+
+
+_KEPT: Final[dict[tuple[Any, ...], Any]] = {}
+"""Programs of this process by folder, constants and shapes."""
 
 
 @cache
 def keep_compiled(folder: str) -> None:
-    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache.
+    """What XLA makes of the programs of this process goes to `folder` and is taken from there: JAX's persistent cache.
 
     JAX has one such folder a process; asking again for one that was asked for before changes nothing.
     """

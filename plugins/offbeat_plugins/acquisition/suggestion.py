@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbeat_plugins.acquisition.candidates import candidates, generator, unseen, valid
+from offbeat_plugins.acquisition.candidates import apart, candidates, generator, unseen, valid
 from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.options import Data, ModelState, Options, Suggestion, fitted_before
 from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start, setting_of
@@ -29,7 +29,7 @@ from offbeat_plugins.surrogates.subset import subset, whole_curves
 from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed, transformed_by_level
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from offbeat_plugins.acquisition.candidates import Project
     from offbeat_plugins.surrogates.blocks import Layout
@@ -86,7 +86,7 @@ def suggest(
         return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
     with one_thread(), np.errstate(all="ignore"):
         grid = _grid(layout.resource, options, codes, pending)
-        call = _Call(layout, options, project, rng, solver(options, len(codes)), grid=grid)
+        call = Call(layout, options, project, rng, solver(options, len(codes)), grid=grid)
         return call.answer(codes, targets, pending, state)
 
 
@@ -111,7 +111,7 @@ def _at_level(project: Project | None, column: int, level: float) -> Project:
     return projected
 
 
-class _Call:
+class Call:
     """One call's constants, to spare its steps a dozen arguments."""
 
     def __init__(
@@ -122,13 +122,13 @@ class _Call:
         rng: np.random.Generator,
         solve: Solver,
         *,
-        grid: NDArray[np.float64],
+        grid: ArrayLike = (),
     ) -> None:
         self.layout, self.options, self.project, self.rng, self.solve = layout, options, project, rng, solve
         prior = options.prior
         where = Parts(layout.groups, prior.warp, options.resource, layout.resource)
         weights = dict(options.mixture)
-        mixture = [weights.get(level, 0.0) for level in grid.tolist()]
+        mixture = [weights.get(level, 0.0) for level in np.asarray(grid, dtype=np.float64).tolist()]
         self.model = Model(Columns.of(layout, options.resource, grid, mixture), bounds(where, prior), prior.noise_floor)
         self.shape = Shape(
             where,
@@ -152,7 +152,7 @@ class _Call:
         y, aim, feasible = self._standard(x, raw)
         counted = feasible * self._at_level(x)
         seen = Observations(x, y, np.ones(len(x)), counted)
-        start, restarted = self._start(seen, len(pending), state)
+        start, restarted = self.start(seen, len(pending), state)
         may_stay = start.entry > start.tolerance
         best = np.lexsort((raw[:, 0], -counted))[: options.centres]
         picked: list[NDArray[np.float64]] = []
@@ -161,20 +161,20 @@ class _Call:
         fits: Fits | None = None
         for _ in range(options.batch):
             known = self._at_one_level(np.concatenate([codes, pending, *picked]))
-            question = self._question(np.concatenate([pending, *picked]), x[best], aim, len(x))
+            question = self.question(np.concatenate([pending, *picked]), x[best], aim, len(x))
             found, result = self.solve(self.model, seen, start, question, self.shape)
             if fits is None:
                 fits = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
                 start = Start(found.theta, found.curvature, 1, start.tolerance, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
-            fresh = unseen(question.candidates, known)
+            fresh = self._fresh(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
             if options.acquisition != "thompson":
                 rest = rest[: options.ranked]
             pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])
             pool = valid(layout, pool, self.project)
-            pool = pool[unseen(pool, known)]
+            pool = pool[self._fresh(pool, known)]
             order, scores = self._order(result, pool)
             ranked, values = pool[order], scores[order]
             if not len(ranked):
@@ -207,6 +207,11 @@ class _Call:
                 "feasible": int(feasible.sum()),
             },
         )
+
+    def _fresh(self, codes: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Rows that are neither known, nor nearer to a known one than is wanted."""
+        fresh = unseen(codes, known)
+        return fresh[apart(codes[fresh], known, self.options.min_distance)]
 
     def _kept(self, codes: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.intp]:
         """Rows of the observations that the model sees."""
@@ -269,7 +274,7 @@ class _Call:
         aim = Aim(np.zeros(max(1, options.fantasies)), improve, limits, exponent, options.kappa)
         return np.stack(columns, axis=1), aim, np.asarray(feasible, dtype=np.float64)
 
-    def _start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
+    def start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
         """Where the fit begins, and at how many points other starts were last compared with it."""
         options, where = self.options, self.shape.where
         outputs = seen.y.shape[1]
@@ -317,7 +322,8 @@ class _Call:
             (moves.changed, moves.value, moves.needs),
         )
 
-    def _question(self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int) -> Question:
+    def question(self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int) -> Question:
+        """What is asked of a model of n observations, with pending points (p, d) and best known ones (c, d)."""
         options, layout = self.options, self.layout
         count = options.candidates_for(n)
         drawn = candidates(self.rng, layout, centres, count, self.project)

@@ -15,7 +15,8 @@ from offbeat.describe import described
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat.trial import Status
-from offbeat_plugins.schedulers.asha import ASHA, required_level
+from offbeat_plugins.schedulers.asha import ASHA
+from offbeat_plugins.schedulers.multi_fidelity import required_level
 from offbeat_plugins.searchers.dyhpo import DyHPOSearcher, Horizon
 from offbeat_plugins.searchers.model_based import require_share
 
@@ -78,7 +79,7 @@ class DyHPO(ASHA):
     ) -> None:
         space = Space.of(config_space)
         require_share("probability_sh", probability_sh)
-        top = required_level(space, max_t, max_resource_attr)
+        top = required_level("DyHPO", space, max_t, max_resource_attr)
         self._model = DyHPOSearcher(
             space,
             Objective.of(metric, mode, max_t=top),

@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 from offbeat.arguments import explained
 from offbeat.describe import described
-from offbeat.protocols import Mode, NonFinite, Objective, ProposalRequest
+from offbeat.protocols import Mode, NonFinite, Objective
+from offbeat.seeds import Rows
 from offbeat.space import Space
-from offbeat_plugins.schedulers.asha import ASHA, required_level
+from offbeat_plugins.schedulers.asha import ASHA
+from offbeat_plugins.schedulers.multi_fidelity import required_level
 from offbeat_plugins.schedulers.rungs import Rule
 from offbeat_plugins.schedulers.rungs import rung_levels as levels_of
 from offbeat_plugins.searchers.gp import Arithmetic
@@ -80,7 +82,7 @@ class HyperTune(ASHA):
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         space = Space.of(config_space)
-        top = required_level(space, max_t, max_resource_attr)
+        top = required_level("HyperTune", space, max_t, max_resource_attr)
         levels = levels_of(
             top,
             grace_period=grace_period,
@@ -122,10 +124,10 @@ class HyperTune(ASHA):
             nonfinite=nonfinite,
         )
 
-    def _draw_bracket(self, request: ProposalRequest) -> int:
-        weights = self._model.weights(request)
+    def _draw_bracket(self, seed: int, number: int) -> int:
+        weights = self._model.weights(number)
         shares = [weights.get(level, 0.0) / level for level in self._milestones[: len(self._bracket_ends) + 1]]
         if not any(shares):
-            return super()._draw_bracket(request)
+            return super()._draw_bracket(seed, number)
         ends = list(accumulate(shares))
-        return bisect_right(ends[:-1], request.rng("bracket").random() * ends[-1])
+        return bisect_right(ends[:-1], Rows(seed, "hyper-tune-bracket", 1).row(number)[0] * ends[-1])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from offbeat.protocols import Objective, ProposalRequest
+from offbeat.protocols import Objective
 from offbeat.space import Space
 from offbeat_plugins.modelling.thinking import Thinking
 from offbeat_plugins.searchers.gp import Arithmetic
@@ -68,9 +68,9 @@ class HyperTuneSearcher(MOBSTERSearcher):
         )
         self._thinking = Thinking(FUNCTION, deadline=deadline)
 
-    def weights(self, request: ProposalRequest) -> dict[int, float]:
-        """Milestone -> weight, of the last model before a proposal, lowest first; empty while no weights are known."""
-        state = self.state_before(request) or {}
+    def weights(self, number: int) -> dict[int, float]:
+        """Milestone -> weight, of the last model before proposal `number`, lowest first; empty while none are known."""
+        state: Mapping[str, Any] = next((state for earlier, state in reversed(self._fitted) if earlier < number), {})
         found: dict[int, float] = {}
         for share, weight in zip(state.get("levels", ()), state.get("weights", ()), strict=True):
             # A script that reports sparsely has values between milestones: they are those of the one that was passed.

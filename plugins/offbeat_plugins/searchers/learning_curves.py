@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
@@ -113,11 +112,10 @@ class LearningCurveSearcher(GaussianProcessSearcher):
             "pending": codes[waiting], "seed": rng.integers(2**32, size=4).tolist(),
             "state": self.state_before(request), "options": self._options,
         }  # fmt: skip
-        answer = self._thinking(question)
         why = f"expected improvement where curves end, {len(kept)} of them"
         if len(waiting):
             why += f" and {len(waiting)} that have not begun"
-        return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+        return self._thinking.then(question, lambda answer: self._preference(answer, why))
 
     def curves(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Levels (m,) as shares of max_t and the values there (n, m) of trials; NaN where there is none.

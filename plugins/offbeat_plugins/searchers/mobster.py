@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -50,11 +49,14 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         space, objective, points_to_evaluate, allow_duplicates, num_init_random, transform, max_size_data, backend, deadline:
             see `GaussianProcessSearcher`; num_init_random counts trials that have a value at any milestone.
         milestones: the rungs and max_t, rising; None: max_t alone.
+        first_milestones: at which of them trials are looked at first, by bracket; None: a bracket skips one more each.
         kernel: over resources, see `surrogates.resources`.
         refit_evidence: the hyperparameters stay as they are while the step that would improve them promises less than this
             much log posterior, in nats: a score test on what has come in since the fit. 0: a fit at every proposal.
         acquisition_level: where improvement is expected: "bohb", the highest level that has 3 values, else the lowest;
             "first", the first milestone; "final", max_t.
+        min_distance: a configuration differs from all that were tried by more than this in some hyperparameter, whose range
+            is 1 (a categorical differs by 1). 0: it has to be another one, no more.
 
     Raises InvalidArgument, MissingExtra.
     """
@@ -65,12 +67,14 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         objective: Objective,
         *,
         milestones: Sequence[int] | None = None,
+        first_milestones: Sequence[int] | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         allow_duplicates: bool = False,
         num_init_random: int = 6,
         kernel: Kernel = "exp-decay",
         refit_evidence: float = 1.0,
         acquisition_level: Level = "bohb",
+        min_distance: float = 0.02,
         transform: str = "standardise",
         max_size_data: int = 500,
         backend: Arithmetic = "auto",
@@ -97,9 +101,17 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         if milestones is None and objective.max_t is None:
             raise InvalidArgument("MOBSTERSearcher needs milestones=: the rungs and the highest level, rising.")
         self._milestones = tuple(milestones or (objective.max_t or 1,))
+        self._first_milestones = tuple(first_milestones or self._milestones)
         self._level: Level = acquisition_level
         require_evidence(refit_evidence)
-        self._options = {**self._options, "resource": kernel, "evidence": float(refit_evidence)}
+        if isinstance(min_distance, bool) or not isinstance(min_distance, int | float) or not 0 <= min_distance < 1:
+            raise InvalidArgument(f"min_distance={min_distance!r}: give a number from 0, below 1; 0.02 is a fiftieth.")
+        self._options = {
+            **self._options,
+            "resource": kernel,
+            "min_distance": float(min_distance),
+            "evidence": float(refit_evidence),
+        }
         #: Trials of brackets that skip rungs -> their first milestone.
         self._first: dict[TrialId, int] = {}
 
@@ -107,7 +119,7 @@ class MOBSTERSearcher(GaussianProcessSearcher):
         """Takes in an event."""
         super().observe(event, ledger)
         if type(event) is Suggested and event.kind == "start" and (bracket := int(event.tags.get("bracket", 0))):
-            self._first[event.trial] = self._milestones[bracket]
+            self._first[event.trial] = self._first_milestones[bracket]
 
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """The model's process; it compiles while the first trials run."""
@@ -147,10 +159,9 @@ class MOBSTERSearcher(GaussianProcessSearcher):
             self.state_before(request),
             level=min(level / top, 1.0),
         )
-        answer = self._thinking(question)
         many = f"{len(values)} results of {len(np.unique(measured))} trials"
         why = f"{self.aim(level, counts)}, {many}" + (f" and {len(waiting)} running" if len(waiting) else "")
-        return self._later(answer, why) if inspect.isawaitable(answer) else self._preference(answer, why)
+        return self._thinking.then(question, lambda answer: self._preference(answer, why))
 
     def aim(self, level: int, counts: Mapping[int, int]) -> str:
         """What is looked for at an acquisition level, in words; `counts` are values at each level."""

@@ -14,6 +14,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
+from offbeat.trial import TrialId
 from offbeat_plugins.modelling.worker import ModelFailed
 from offbeat_plugins.searchers.columns import Columns
 from offbeat_plugins.searchers.levels import Learned, highest_level, last_values
@@ -162,6 +163,10 @@ class ModelBasedSearcher(ABC):
     def learned(self) -> Learned:
         """What the model learns from; random draws go on while it is less than `num_init_random` values."""
         return highest_level(self._trials, self._least) if self._by_level else last_values(self._trials)
+
+    def trial(self, row: int) -> TrialId:
+        """The trial behind a row."""
+        return self._trials.trials[row]
 
     def pending(self, measured: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of trials that wait, run or are about to end and are not among those measured, rising."""

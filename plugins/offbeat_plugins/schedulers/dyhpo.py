@@ -12,13 +12,13 @@ from typing import Any
 from offbeat.arguments import explained
 from offbeat.decisions import Proposal, Resume, Start
 from offbeat.describe import described
+from offbeat.errors import InvalidArgument
 from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest
 from offbeat.space import Space
 from offbeat.trial import Status
 from offbeat_plugins.schedulers.asha import ASHA
 from offbeat_plugins.schedulers.multi_fidelity import required_level
 from offbeat_plugins.searchers.dyhpo import DyHPOSearcher, Horizon
-from offbeat_plugins.searchers.model_based import require_share
 
 
 @described
@@ -78,7 +78,12 @@ class DyHPO(ASHA):
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         space = Space.of(config_space)
-        require_share("probability_sh", probability_sh)
+        if (
+            isinstance(probability_sh, bool)
+            or not isinstance(probability_sh, int | float)
+            or not 0 <= probability_sh <= 1
+        ):
+            raise InvalidArgument(f"probability_sh={probability_sh!r}: give a share from 0 to 1.")
         top = required_level("DyHPO", space, max_t, max_resource_attr)
         self._model = DyHPOSearcher(
             space,

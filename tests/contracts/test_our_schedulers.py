@@ -16,6 +16,7 @@ from offbeat.optimizer.baselines import (
     BORE,
     CQR,
     DEHB,
+    EHVI,
     MOASHA,
     MOBSTER,
     MOREA,
@@ -30,7 +31,9 @@ from offbeat.optimizer.baselines import (
     CostASHA,
     CostAwareBayesianOptimization,
     GridSearch,
+    LinearScalarization,
     MedianStoppingRule,
+    MORandomScalarizationBayesOpt,
     PopulationBasedTraining,
     RandomSearch,
     SyncBOHB,
@@ -440,3 +443,49 @@ class TestMOREA(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return MOREA(**arguments, population_size=4, sample_size=3)
+
+
+class TestEHVI(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestEHVIWithConstraints(TestEHVI):
+    crash_stride = 17
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy", constraints={"accuracy": ">= -0.9"})
+
+
+class TestMORandomScalarizationBayesOpt(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MORandomScalarizationBayesOpt(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestLinearScalarizationOfASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"max_t": 9, "type": "promotion"}
+        return LinearScalarization(**arguments, scheduler="asha", scheduler_options=options, resource_attr="epoch")
+
+
+class TestLinearScalarizationOfREA(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"population_size": 4, "sample_size": 3}
+        weights = {"loss": 1.0, "size": 0.5}
+        return LinearScalarization(**arguments, scheduler="rea", scheduler_options=options, weights=weights)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.dehb import DEHB
+    from offbeat_plugins.schedulers.ehvi import EHVI
     from offbeat_plugins.schedulers.grid_search import GridSearch
+    from offbeat_plugins.schedulers.linear_scalarization import LinearScalarization
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pb2 import PB2
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
+    from offbeat_plugins.schedulers.random_scalarization import MORandomScalarizationBayesOpt
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
     from offbeat_plugins.schedulers.sync_bohb import SyncBOHB
@@ -51,12 +54,15 @@ PLUGINS: Final = {
     "CostASHA": "cost-asha",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "DEHB": "dehb",
+    "EHVI": "ehvi",
     "GridSearch": "grid-search",
     "KDE": "kde",
+    "LinearScalarization": "linear-scalarization",
     "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "MOREA": "morea",
+    "MORandomScalarizationBayesOpt": "random-scalarization",
     "NSGA2": "nsga2",
     "PASHA": "pasha",
     "PB2": "pb2",
@@ -78,6 +84,7 @@ __all__ = [
     "BORE",
     "CQR",
     "DEHB",
+    "EHVI",
     "KDE",
     "MOASHA",
     "MOBSTER",
@@ -94,6 +101,8 @@ __all__ = [
     "CostASHA",
     "CostAwareBayesianOptimization",
     "GridSearch",
+    "LinearScalarization",
+    "MORandomScalarizationBayesOpt",
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",

@@ -62,6 +62,7 @@ METHODS = (
     Method("sync-hyperband", "sync-hyperband", "SyncHyperband", "synchronous"),
     Method("dehb", "dehb", "DEHB", "evolving"),
     Method("pbt", "pbt", "PopulationBasedTraining", "population", {"perturbation_interval": 2}),
+    Method("pb2", "pb2", "PB2", "population", {"perturbation_interval": 2}, model=True),
     Method("bohb", "bohb", "BOHB", "stopping", {"min_points": 2, "num_candidates": 12}, model=True),
     Method("sync-bohb", "sync-bohb", "SyncBOHB", "synchronous", {"min_points": 2, "num_candidates": 12}, model=True),
     Method("asha-bore", "asha-bore", "ASHABORE", "stopping", _QUICK, model=True, needs="sklearn"),

@@ -40,8 +40,8 @@ class Kept:
     """The fold of the journal over checkpoints.
 
     Attributes:
-        sizes: bytes of each trial's checkpoint as last measured, 0 where that has not happened; trials that were started
-            and whose checkpoint was not deleted since, in the order of their starts.
+        sizes: bytes of each trial's checkpoint as last measured, before that those of its donor's, or 0; trials that were
+            started and whose checkpoint was not deleted since, in the order of their starts.
         deleted: trials whose checkpoint was deleted, and that were not started again.
         largest: bytes of the largest checkpoint so far.
         paid: seconds that each trial had been active when its checkpoint was deleted: they are lost already.
@@ -63,7 +63,11 @@ class Kept:
         }
 
     def _started(self, event: ev.TrialStarted | ev.TrialResumed) -> None:
-        self.sizes.setdefault(event.trial, 0)
+        record = self._ledger[event.trial]
+        # A copy is as large as what it is of, even if its trial fails before it has said anything.
+        donor = record.donor if record.reports == 0 else None
+        copied = 0 if donor is None else self.sizes.get(donor, 0)
+        self.sizes.setdefault(event.trial, copied)
         self.deleted.discard(event.trial)
 
     def _saved(self, event: ev.CheckpointSaved) -> None:

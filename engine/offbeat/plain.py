@@ -139,8 +139,8 @@ class Plain:
                         now = at
                     self._count(taken, now, slack - taken)
                     taken = 0
-                    ended = self._end(signal, now)
-                    if not ended:
+                    if not self._end(signal, now):
+                        slack = watch.slack
                         return signal
                     if self._start_foreseen(now):
                         if going := all(map(submit, commands)):
@@ -170,7 +170,7 @@ class Plain:
                             check_decisions(event, decisions, ledger)
                     except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
                         self._count(taken, now, slack - taken)
-                        taken = 0
+                        taken, slack = 0, watch.slack
                         conductor.scheduler_failed(now, "observe(trial-result)", error)
                         return TAKEN
                     if alone is not None:

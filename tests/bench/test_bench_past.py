@@ -161,3 +161,28 @@ def test_early_stopping_pays_on_the_fit_as_it_does_in_truth(tmp_path: Path) -> N
     comparison = compare("random,asha", [truth, *fitted.benchmarks], seeds=10, folder=tmp_path / "bench")
     ends = {group.name: [group.score(method, 1.0).mean for method in ("random", "asha")] for group in comparison.groups}
     assert all(asha < 0.8 * random for random, asha in (ends["digits"], ends["past"])), ends
+
+
+def test_experiments_without_levels_have_schedulers_of_their_own(tmp_path: Path, capsys: Any) -> None:
+    """ASHA has nothing to judge there; who names it is told so."""
+    home = ["--home", str(tmp_path / "home")]
+    for i in range(14):
+        folder = tmp_path / "ends" / f"{i:02}"
+        folder.mkdir(parents=True)
+        (folder / "params.json").write_text(json.dumps({"lr": (i + 1) / 15}))
+        line = {
+            "loss": (i - 5) ** 2 / 100,
+            "training_iteration": 1,
+            "timestamp": 100 + 9 * i,
+            "time_total_s": 1 + i % 3,
+        }
+        (folder / "result.json").write_text(json.dumps(line) + "\n")
+    options = ["--metric", "loss", "--mode", "min", "--space", "lr=uniform(0, 1)", *home]
+    assert main(["import", "ray", str(tmp_path / "ends"), *options]) == 0
+    shared = ["bench", "--from", "ends", "--seeds", "1", "-o", str(tmp_path / "bench"), *home]
+    capsys.readouterr()
+    assert main([*shared, "--json"]) == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"][:1]
+    assert {score["method"] for score in group["scores"]} == {"random", "tpe", "rea"}
+    assert main([*shared, "--schedulers", "asha"]) == 2
+    assert "leaves no rung below max_t=1" in capsys.readouterr().err

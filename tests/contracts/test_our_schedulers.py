@@ -16,6 +16,7 @@ from offbeat.optimizer.baselines import (
     BORE,
     CQR,
     DEHB,
+    EHVI,
     MOASHA,
     MOBSTER,
     MOREA,
@@ -27,11 +28,14 @@ from offbeat.optimizer.baselines import (
     AutomaticTerminationCriterion,
     BayesianOptimization,
     ConstrainedBayesianOptimization,
+    CostASHA,
     CostAwareBayesianOptimization,
     DyHPO,
     GridSearch,
     HyperTune,
+    LinearScalarization,
     MedianStoppingRule,
+    MORandomScalarizationBayesOpt,
     PopulationBasedTraining,
     RandomSearch,
     SyncBOHB,
@@ -111,6 +115,14 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
+
+
+class TestCostASHA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        # What it reports as its quality is its cost too, so that costs differ.
+        return CostASHA(**arguments, resource_attr="epoch", max_t=9, cost_attr="cost", brackets=2)
 
 
 class TestPASHA(SchedulerContract):
@@ -457,3 +469,49 @@ class TestMOREA(SchedulerContract):
 
     def make(self, **arguments: Any) -> Scheduler:
         return MOREA(**arguments, population_size=4, sample_size=3)
+
+
+class TestEHVI(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestEHVIWithConstraints(TestEHVI):
+    crash_stride = 17
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy", constraints={"accuracy": ">= -0.9"})
+
+
+class TestMORandomScalarizationBayesOpt(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MORandomScalarizationBayesOpt(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestLinearScalarizationOfASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"max_t": 9, "type": "promotion"}
+        return LinearScalarization(**arguments, scheduler="asha", scheduler_options=options, resource_attr="epoch")
+
+
+class TestLinearScalarizationOfREA(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"population_size": 4, "sample_size": 3}
+        weights = {"loss": 1.0, "size": 0.5}
+        return LinearScalarization(**arguments, scheduler="rea", scheduler_options=options, weights=weights)

@@ -195,7 +195,7 @@ def test_models_get_no_strange_value(lab: Any, kind: str) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", MODELS)
 def test_models_get_no_strange_value_in_thousands_of_sequences(lab: Any, kind: str) -> None:
     model_sequences(lab, kind, range(1000, 11_000))

@@ -110,7 +110,7 @@ def test_something_always_goes_on_with_every_method(lab: Any, watched: dict[str,
 def test_something_always_goes_on_in_many_runs_with_every_method(
     lab: Any, watched: dict[str, int], method: Any
 ) -> None:
-    campaign(lab, watched, range(40, 100 if method.model else 1000), method)
+    campaign(lab, watched, range(40, 70 if method.model else 300), method)
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -123,8 +123,9 @@ def _margins(comparison: Comparison) -> str:
     scales = {group.log10: group.margin for group in comparison.groups}
     parts = [f"{margin:g} {'of log10 regret' if log10 else 'of normalised regret'}" for log10, margin in scales.items()]
     return (
-        "A difference is called shown where its p-value, adjusted for all pairs, is below 0.05; a method is as good where "
-        f"the upper 95 % bound of its difference is at most {' and '.join(parts or [str(MARGINS[False])])}."
+        "A difference is called shown where its p-value, adjusted for all pairs, is below 0.05 and its interval does not "
+        "hold 0; a method is as good where the upper 95 % bound of its difference is at most "
+        f"{' and '.join(parts or [str(MARGINS[False])])}."
     )
 
 

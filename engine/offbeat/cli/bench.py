@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from offbeat.bench.past import Past
 
 SCHEDULERS: Final = "random,asha,asha:type=promotion,median-stopping-rule"
+ENDS: Final = "random,tpe,rea"
+"""Who is compared by default where trials report nothing before their end."""
+
 FOLDER: Final = "offbeat-bench"
 
 
@@ -34,7 +37,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--schedulers",
         action="append",
         metavar="NAME[:KEY=VALUE,...],...",
-        help=f"who is compared, LABEL= in front renames; repeat it or use commas (default: {SCHEDULERS})",
+        help=f"who is compared, LABEL= in front renames; repeat it or use commas (default: {SCHEDULERS}; {ENDS} "
+        "for experiments without resource levels)",
     )
     parser.add_argument(
         "--benchmarks",
@@ -81,7 +85,7 @@ def bench(args: argparse.Namespace) -> int:
     progress, end = _progress()
     try:
         comparison = compare(
-            args.schedulers or SCHEDULERS,
+            args.schedulers or (ENDS if past and not names and past.fit.levels == (1, 1) else SCHEDULERS),
             [*(one.strip() for one in names.split(",") if one.strip()), *(past.benchmarks if past else ())],
             _seeds(args.seeds),
             folder=folder,

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 def show_checkpoint(experiment: Experiment, args: argparse.Namespace) -> int:
     """Prints the path, for scripts: nothing else goes to stdout. Raises InvalidArgument where there is no checkpoint."""
-    if args.n != 1:
+    from offbeat.cli.front import has_several
+
+    if args.n not in (None, 1):
         raise InvalidArgument(f"-n {args.n}: --checkpoint is about the best trial alone; leave -n out.")
-    best = experiment.best()
+    if args.metric is None and has_several(experiment):
+        raise InvalidArgument(
+            f"{experiment.name!r} has several objectives and no single best trial: say by which one, --metric NAME."
+        )
+    best = experiment.best(args.metric)
     if best is None:
         raise InvalidArgument(f"No trial of {experiment.name!r} has reported anything yet: there is no best one.")
     source = _source(experiment, best)

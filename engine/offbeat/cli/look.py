@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from offbeat.byte_sizes import in_words
 from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown_exactly
 from offbeat.text import printable, shown
 
@@ -328,6 +329,8 @@ def limits_text(experiment: Experiment) -> str:
         parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:
         parts.append(f"max_failures={limits.max_failures}")
+    if limits.checkpoint_budget is not None:
+        parts.append(f"checkpoints up to {in_words(limits.checkpoint_budget)}")
     return ", ".join(parts)
 
 

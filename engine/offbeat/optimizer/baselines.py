@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.bohb import BOHB
     from offbeat_plugins.schedulers.bore import BORE
     from offbeat_plugins.schedulers.constrained_bayesian_optimization import ConstrainedBayesianOptimization
+    from offbeat_plugins.schedulers.cost_asha import CostASHA
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.dehb import DEHB
     from offbeat_plugins.schedulers.dyhpo import DyHPO
+    from offbeat_plugins.schedulers.ehvi import EHVI
     from offbeat_plugins.schedulers.grid_search import GridSearch
     from offbeat_plugins.schedulers.hyper_tune import HyperTune
+    from offbeat_plugins.schedulers.linear_scalarization import LinearScalarization
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
     from offbeat_plugins.schedulers.mobster import MOBSTER
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.pasha import PASHA
     from offbeat_plugins.schedulers.pb2 import PB2
     from offbeat_plugins.schedulers.pbt import PopulationBasedTraining
+    from offbeat_plugins.schedulers.random_scalarization import MORandomScalarizationBayesOpt
     from offbeat_plugins.schedulers.random_search import RandomSearch
     from offbeat_plugins.schedulers.rea import REA
     from offbeat_plugins.schedulers.sync_bohb import SyncBOHB
@@ -49,16 +53,20 @@ PLUGINS: Final = {
     "BayesianOptimization": "bayesian-optimization",
     "CQR": "cqr",
     "ConstrainedBayesianOptimization": "constrained-bayesian-optimization",
+    "CostASHA": "cost-asha",
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "DEHB": "dehb",
     "DyHPO": "dyhpo",
+    "EHVI": "ehvi",
     "GridSearch": "grid-search",
     "HyperTune": "hyper-tune",
     "KDE": "kde",
+    "LinearScalarization": "linear-scalarization",
     "MOASHA": "moasha",
     "MedianStoppingRule": "median-stopping-rule",
     "MOBSTER": "mobster",
     "MOREA": "morea",
+    "MORandomScalarizationBayesOpt": "random-scalarization",
     "NSGA2": "nsga2",
     "PASHA": "pasha",
     "PB2": "pb2",
@@ -80,6 +88,7 @@ __all__ = [
     "BORE",
     "CQR",
     "DEHB",
+    "EHVI",
     "KDE",
     "MOASHA",
     "MOBSTER",
@@ -93,10 +102,13 @@ __all__ = [
     "AutomaticTerminationCriterion",
     "BayesianOptimization",
     "ConstrainedBayesianOptimization",
+    "CostASHA",
     "CostAwareBayesianOptimization",
     "DyHPO",
     "GridSearch",
     "HyperTune",
+    "LinearScalarization",
+    "MORandomScalarizationBayesOpt",
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "RandomSearch",

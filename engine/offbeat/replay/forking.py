@@ -149,12 +149,13 @@ class _Past:
 
     Attributes:
         went_on: trials of which anything was heard behind them, or that run now.
-        trials: as they were; notes: for the user.
+        trials: as they were; deleted: those without a checkpoint, by a decision of then or later; notes: for the user.
     """
 
     def __init__(self, folder: ExperimentFolder, spec: ExperimentSpec, last: int, other: Scheduler | None) -> None:
         self._folder, self._last = folder, last
         self.went_on: set[TrialId] = set()
+        self.deleted: set[TrialId] = set()
         self.notes: list[str] = []
         refold = Refold(spec, [Turn(other if other is not None else Silent(spec), None)])
         self.trials = refold.state.ledger.trials
@@ -165,8 +166,12 @@ class _Past:
         for recorded in events_of(folder):
             count = recorded.seq + 1
             event = recorded.event
+            if isinstance(event, ev.CheckpointDeleted):
+                self.deleted.add(event.trial)
             if isinstance(event, ev.TrialStarted | ev.TrialResumed):
                 slots.add(event.trial)
+                if recorded.seq <= last:
+                    self.deleted.discard(event.trial)
             elif isinstance(event, _ENDS):
                 slots.discard(event.trial)
             if recorded.seq > last:
@@ -271,7 +276,7 @@ def _checkpoints(
     size = Size()
     for trial, record in past.trials.items():
         there, over = source.checkpoints(trial), record.status.ended or record.status is Status.STOPPING
-        if without or trial in past.went_on:
+        if without or trial in past.went_on or trial in past.deleted:
             if not over and record.resource and source.trial(trial).is_dir():
                 begin_again.append(int(trial))
         elif there.is_dir():

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from offbeat_plugins.acquisition import criterion, program, search
+from offbeat_plugins.acquisition import criterion, hypervolume, program, search
 from offbeat_plugins.surrogates import hyperparameters, process
 
 SOURCES: Final = (Path(__file__).parent, Path(process.__file__).parent)
@@ -25,6 +25,7 @@ SOURCES: Final = (Path(__file__).parent, Path(process.__file__).parent)
 TREES: Final = (
     program.Model, program.Observations, program.Start, program.Question, program.Fits, program.Answer,
     process.Columns, process.Posterior, hyperparameters.Bounds, criterion.Aim, search.Found,
+    hypervolume.Boxes, hypervolume.Scalarisation,
 )  # fmt: skip
 """What arguments and answers are made of."""
 

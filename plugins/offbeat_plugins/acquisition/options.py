@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from offbeat_plugins.acquisition.criterion import ACQUISITIONS, Acquisition
+from offbeat_plugins.acquisition.criterion import ACQUISITIONS, SEVERAL, Acquisition
 from offbeat_plugins.acquisition.search import Effort
 from offbeat_plugins.surrogates.hyperparameters import Prior
 from offbeat_plugins.surrogates.resources import RESOURCE_KERNELS, ResourceKernel
@@ -26,7 +26,7 @@ class Data:
 
     Attributes:
         codes: (n, d) of the observed points; duplicates are fine.
-        targets: (n,) or (n, m): the objective, minimised, in any unit; then constraints, fulfilled where <= 0; then, with
+        targets: (n,) or (n, m): the objectives, minimised, in any unit; then constraints, fulfilled where <= 0; then, with
             Options.cost, the natural logarithm of cost. All finite: leave failed trials out.
         pending: (P, d), points whose results are awaited, and others not to be suggested.
     """
@@ -42,7 +42,11 @@ class Options:
 
     Attributes:
         acquisition: "log-ei"; "ucb", the lower confidence bound of a minimised target; "thompson", one joint draw of the
-            process at the candidates, which is then minimised.
+            process at the candidates, which is then minimised. For several objectives: "log-ehvi", the logarithm of the
+            expected hypervolume improvement; "chebyshev", confidence bounds scalarised with random weights.
+        objectives: number of objective columns of the targets.
+        reference: for "log-ehvi", a value for each objective that is just not acceptable any more, in the units of the
+            targets; (): a little worse than the front, see `boxes.nadir_reference`.
         constraints: number of constraint columns of the targets.
         cost: whether the last column of the targets is the logarithm of cost; log EI then loses cost_exponent of it.
         kappa: deviations below the mean, of "ucb".
@@ -78,6 +82,8 @@ class Options:
     """
 
     acquisition: Acquisition = "log-ei"
+    objectives: int = 1
+    reference: Sequence[float] = ()
     constraints: int = 0
     cost: bool = False
     cost_exponent: float = 1.0
@@ -121,6 +127,13 @@ class Options:
             raise ValueError(f"mixture= is for resource='independent', not {self.resource!r}.")
         if not 0.0 <= self.evidence < float("inf"):
             raise ValueError(f"evidence={self.evidence!r} is not valid; give a number of at least 0.")
+        if (self.acquisition in SEVERAL) is not (self.objectives > 1):
+            raise ValueError(
+                f"acquisition={self.acquisition!r} with objectives={self.objectives}: {' and '.join(SEVERAL)} are for "
+                "several objectives, all others for one."
+            )
+        if len(self.reference) not in (0, self.objectives):
+            raise ValueError(f"reference has {len(self.reference)} values for {self.objectives} objectives.")
         if not 0.0 < self.level <= 1.0:
             raise ValueError(
                 f"level={self.level!r} is not valid; give a share of the largest resource, above 0 and at most 1."
@@ -135,7 +148,12 @@ class Options:
     @property
     def outputs(self) -> int:
         """Columns of the targets."""
-        return 1 + self.constraints + self.cost
+        return self.objectives + self.constraints + self.cost
+
+    @property
+    def bounded(self) -> slice:
+        """Which columns of the targets are constraints."""
+        return slice(self.objectives, self.objectives + self.constraints)
 
     def candidates_for(self, n: int) -> int:
         """How many points are drawn with n observations."""
@@ -148,6 +166,7 @@ class Options:
 BACKENDS = ("auto", "numpy", "jax")
 
 LEAST = {
+    "objectives": 1,
     "constraints": 0,
     "fantasies": 0,
     "batch": 1,

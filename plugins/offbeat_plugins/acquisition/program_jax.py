@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from offbeat_plugins.acquisition.exported import exported
+from offbeat_plugins.acquisition.hypervolume import Boxes
 from offbeat_plugins.acquisition.program import (
     Answer,
     Fits,
@@ -35,6 +36,9 @@ BUCKETS: Final = (64, 128, 256, 384, 512, 640, 768, 1024)
 
 PENDING: Final = (8, 64, 512)
 """Pending points are padded to these."""
+
+BOXES: Final = (64, 256, 1024, 2048)
+"""Boxes of a hypervolume improvement are padded to these."""
 
 TRACES: Final[dict[tuple[int, ...], int]] = {}
 """How often a program was traced, by (rows, columns, pending, candidates); for tests and diagnostics."""
@@ -126,7 +130,8 @@ class JaxSolver:
             return _compiled(shape)
         import jax
 
-        key = (self._folder, shape, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+        leaves, tree = jax.tree.flatten(arguments)
+        key = (self._folder, shape, tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in _KEPT:
             _KEPT[key] = exported(_compiled(shape), shape, arguments, self._folder)
         return _KEPT[key]
@@ -155,8 +160,18 @@ def padded(seen: Observations) -> Observations:
 
 
 def with_room(question: Question) -> Question:
-    """Pending points padded to their bucket. None at all get one too, so that their number changes no program."""
+    """Pending points and boxes padded to their buckets. No pending point at all gets one too: their number changes no program."""
     size = bucket(len(question.pending), PENDING)
+    several = question.aim.several
+    if isinstance(several, Boxes):
+        # Copies of one box, without weight: what is computed of them is finite.
+        rows = np.arange(bucket(len(several.lower), BOXES))
+        real = rows < len(several.lower)
+        rows[~real] = 0
+        weight = np.where(real, several.log_weight[rows], -np.inf)
+        question = question._replace(
+            aim=question.aim._replace(several=Boxes(several.lower[rows], several.upper[rows], weight))
+        )
     return question._replace(
         pending=_rows(question.pending, size), mask=_rows(question.mask, size), normals=_rows(question.normals, size)
     )

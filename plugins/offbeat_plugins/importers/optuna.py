@@ -60,7 +60,7 @@ class OptunaImporter:
 def _found(study: Any, trials: Sequence[Any], wanted: Wanted, notes: list[str]) -> dict[str, Any]:
     """Space, objectives and trials of a study."""
     begun = [trial for trial in trials if trial.datetime_start is not None and trial.state.name != "WAITING"]
-    _note(notes, len(trials) - len(begun), "left out: they wait to be started")
+    _note(notes, len(trials) - len(begun), "left out: not started yet")
     complete = [t for t in begun if t.state.name == "COMPLETE" or t.intermediate_values] or begun
     names = {name for trial in complete for name in trial.params}
     configs = {trial.number: flat(trial.params) for trial in begun}
@@ -79,7 +79,7 @@ def _found(study: Any, trials: Sequence[Any], wanted: Wanted, notes: list[str]) 
     _note(
         notes,
         len(begun) - len(kept),
-        "left out: they failed, or were still running, before all hyperparameters were chosen",
+        "left out: failed, or still running, before all hyperparameters were chosen",
     )
     recorded = _names(study)
     senses: Modes = tuple("min" if one.name == "MINIMIZE" else "max" for one in study.directions)
@@ -296,7 +296,7 @@ def _study(optuna: Any, storage: Any, source: str, name: str | None) -> Any:
         raise InvalidArgument(f"{_address(source)} holds no study.")
     if name is None and len(known) > 1:
         raise InvalidArgument(
-            f"{_address(source)} holds {len(known)} studies: say which by study=. {nearest('', known)}"
+            f"{_address(source)} holds {len(known)} studies: say which by study= (--study). {nearest('', known)}"
         )
     chosen = known[0] if name is None else name
     if chosen not in known:

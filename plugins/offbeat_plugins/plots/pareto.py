@@ -32,7 +32,7 @@ def pareto_front(
 
     For three objectives and more a panel for each pair; the front is that of all objectives. One result beats another if
     it is as good in each objective and better in one. Results in which a constraint of the search does not hold are on no
-    front.
+    front, and drawn as crosses.
 
     Args:
         experiments: one or several.
@@ -65,6 +65,7 @@ def pareto_front(
                 axes,
                 table.points[:, [x, y]],
                 _front(table),
+                table.feasible,
                 number=number,
                 name=canvas.text(one.name),
                 steps=_steps(specs),
@@ -110,14 +111,29 @@ def _steps(specs: Sequence[MetricSpec]) -> str | None:
     return "steps-post" if specs[0].mode == "min" else "steps-pre"
 
 
-def _draw(axes: Any, points: NDArray[np.float64], keep: Any, *, number: int, name: str, steps: str | None) -> None:
+def _draw(
+    axes: Any,
+    points: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    feasible: NDArray[np.bool_],
+    *,
+    number: int,
+    name: str,
+    steps: str | None,
+) -> None:
     look = canvas.colour(number)
     marker = MARKERS[number % len(MARKERS)]
     xs, ys = np.array(canvas.drawable(points[:, 0])), np.array(canvas.drawable(points[:, 1]))
+    others = feasible & ~keep
     axes.plot(
-        xs[~keep], ys[~keep], linestyle="", marker=marker, markersize=3, markeredgewidth=0, color=look["color"],
+        xs[others], ys[others], linestyle="", marker=marker, markersize=3, markeredgewidth=0, color=look["color"],
         alpha=max(0.35, min(0.6, 10 / max(1, len(points)) ** 0.5)), label=f"{name}: other results",
     )  # fmt: skip
+    if not feasible.all():
+        axes.plot(
+            xs[~feasible], ys[~feasible], linestyle="", marker="x", markersize=4, color=look["color"], alpha=0.4,
+            label=f"{name}: a constraint does not hold",
+        )  # fmt: skip
     order = np.argsort(xs[keep], kind="stable")
     line = {"linestyle": "", "drawstyle": "default"}
     if steps is not None:

@@ -262,14 +262,16 @@ class ASHA:
             return None
         return self._searching.ask(request, ledger, lambda answer: self._start(answer, request, ledger))
 
-    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal]:
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal] | None:
         """What `propose` will answer to this request and those after it, as far as the searcher can say.
 
         Nothing for the promotion type, where it depends on results.
         """
         if self._promotes:
-            return ()
+            return None
         answers = self._searching.foresee(request, ledger)
+        if answers is None:
+            return None
         return [
             self._begun(answer, self._draw_bracket(request.seed, number))
             for number, answer in enumerate(answers, request.number)

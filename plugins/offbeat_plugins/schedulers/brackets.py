@@ -139,7 +139,7 @@ class Bracket:
 
     def may_go_on(self, trial: TrialId) -> bool:
         """Whether a trial that has no attempt waits to be resumed or can still have a slot of the next rung."""
-        if self.done or trial in self._ended:
+        if self.done or not self.promotes or trial in self._ended:
             return False
         if trial in self._waiting:
             return True

@@ -45,6 +45,12 @@ class MOBSTERSearcher(GaussianProcessSearcher):
     All values at the milestones count, each at its own level. A running trial counts with the model's own expectation at its
     next milestone; one that was paused, has ended or failed does not.
 
+    Without `min_distance` a search can take one spot for the best hundreds of times: rungs stop what is tried there, so that the
+    model never sees it at the level where it expects so much. On three LCBench tasks (seed 100) regret at the end was
+    .311 / .013 / .048 with 0, .271 / .012 / .055 with 0.02 and .244 / .019 / .043 with 0.05; on another seed half a run
+    started 1,056 trials with 0 and 185 with 0.02. Of the kernels "freeze-thaw" was ahead of "exp-decay" in the one run of each
+    task on seed 100 and behind it on seed 0, so that the paper's stayed.
+
     Args:
         space, objective, points_to_evaluate, allow_duplicates, num_init_random, transform, max_size_data, backend, deadline:
             see `GaussianProcessSearcher`; num_init_random counts trials that have a value at any milestone.

@@ -84,6 +84,8 @@ class SimulatedSession:
         self._alive: dict[TrialId, Run] = {}
         self._points = past.points
         self._curves: dict[TrialId, Curve] = {}
+        #: Highest level that a paused trial has reported, as far as this session knows of all its attempts.
+        self._tops: dict[TrialId, float] = {}
         self._size, self._measured_trials = checkpoint_size, past.measured
         #: Said before anything else: the size of the checkpoint behind the last report.
         self._saved: Saved | None = None
@@ -219,6 +221,8 @@ class SimulatedSession:
         if what == TOLD:
             if run.pauses and run.curve is not None:
                 self._keep(run.trial, run.curve)
+                if run.top < inf:
+                    self._tops[run.trial] = max(run.top, run.levels[run.seq - 1] if run.seq else 0)
             return Ended(run.trial, run.attempt, "ended", at=at)
         how, reason = run.fate
         return Ended(run.trial, run.attempt, how, reason, at=at)
@@ -324,12 +328,17 @@ class SimulatedSession:
         run.until = min(run.until, run.effect)
         return run.effect + self._timing.stopped
 
-    def _begin(self, start: StartTrial, at: float, base: int, seq: int = 0) -> tuple[float, Run, int, float | None]:
-        """An attempt that begins at a time and has sent `seq` reports.
+    def _begin(
+        self, start: StartTrial, at: float, base: int, seq: int = 0, top: float | None = None
+    ) -> tuple[float, Run, int, float | None]:
+        """An attempt that begins at a time and has sent `seq` reports; `top`: see `Run`, None to look it up.
 
         Answers when what comes of it next, and the time of its fault, if it has one.
         """
         run = self._alive[start.trial] = Run(start.trial, start.attempt, base, seq)
+        if top is None:
+            top = self._tops.pop(start.trial, inf) if start.attempt else 0
+        run.top = top
         begin = at + self._timing.start
         run.zero = zero = begin + self._timing.result
         try:
@@ -384,7 +393,8 @@ class SimulatedSession:
         run.rows = zip(*rows)  # noqa: B905 - the last ones are shorter
         run.levels = columns[0][base:] if base else columns[0]
         # A later attempt may report a level again, which is then no result; a fault may come between.
-        run.passes = run.plain and run.attempt == 0 and not run.told and self._faults is None
+        run.passes = run.plain and not run.told and self._faults is None and base + done < stop
+        run.passes = run.passes and columns[0][base + done] > run.top
 
     def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
         """What comes behind the beginning of a curve."""
@@ -428,7 +438,7 @@ class SimulatedSession:
             known = self._past.attempts.get(start.trial)
             if known is None or known.attempt != start.attempt:
                 known = PastAttempt(start.attempt, 0, 0, attempt.started_at)
-            at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq)
+            at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq, attempt.resource)
             if attempt.next_seq:
                 self._measure(run, self.now)
             entries.append(((known.heard, 0, 0), (at, run, what)))

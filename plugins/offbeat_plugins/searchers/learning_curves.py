@@ -138,4 +138,6 @@ class LearningCurveSearcher(GaussianProcessSearcher):
         self, codes: NDArray[np.float64], levels: NDArray[np.float64], curves: NDArray[np.float64]
     ) -> NDArray[np.intp]:
         reached = np.where(np.isfinite(curves), levels, 0.0).max(axis=1)
-        return whole_curves(np.column_stack([codes, np.arange(float(len(codes))), reached]), codes.shape[1] + 1, self._size)
+        return whole_curves(
+            np.column_stack([codes, np.arange(float(len(codes))), reached]), codes.shape[1] + 1, self._size
+        )

@@ -132,10 +132,12 @@ class LearningCurveSearcher(GaussianProcessSearcher):
             place = kept[np.maximum(np.searchsorted(kept, last, side="right") - 1, 0)]
             out[each, place] = out[each, last]
             used = kept
-        return used / self._top, out[:, used]
+        return used.astype(np.float64) / self._top, out[:, used]
 
     def _kept(
         self, codes: NDArray[np.float64], levels: NDArray[np.float64], curves: NDArray[np.float64]
     ) -> NDArray[np.intp]:
         reached = np.where(np.isfinite(curves), levels, 0.0).max(axis=1)
-        return whole_curves(np.column_stack([codes, np.arange(len(codes)), reached]), codes.shape[1] + 1, self._size)
+        return whole_curves(
+            np.column_stack([codes, np.arange(float(len(codes))), reached]), codes.shape[1] + 1, self._size
+        )

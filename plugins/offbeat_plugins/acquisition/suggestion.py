@@ -225,9 +225,8 @@ class Call:
     ) -> NDArray[np.intp]:
         """Rows of the observations that the model sees; `merit` is lower for better ones."""
         options = self.options
-        merit = targets[:, 0] if options.objectives == 1 else beaten_by(targets[:, : options.objectives], self.rng)
         if self.layout.resource >= 0:
-            return whole_curves(codes, self.layout.resource, options.capacity), merit
+            return whole_curves(codes, self.layout.resource, options.capacity)
         # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
         broken = (targets[:, options.bounded] > 0.0).any(axis=1)
         place = np.argsort(np.lexsort((merit, broken)), kind="stable").astype(np.float64)

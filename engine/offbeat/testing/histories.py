@@ -131,12 +131,15 @@ def event_history(seed: int, trials: int = 12) -> list[ev.Event]:
     if not first.conductor.closed:
         at = first.now
         limits = first.conductor.state.limits
+        over = first.conductor.ledger.having(Status.FINISHED, Status.STOPPED, Status.FAILED)
         events = [
             *events,
             ev.PluginFailed(at, "offbeat.reporters", "acme:board", "handle", "OSError: no network"),
             ev.ModelFitted(at, 0, "none", {"weights": [0.5, 1.5]}),
             ev.LimitsChanged(at, limits),
             ev.Instructed(at, "enqueue", TrialId(-1), scheduler.space.default(), "a hunch"),
+            *(ev.CheckpointSaved(at, view.id, view.attempt, 1000) for view in over[:2]),
+            *(ev.CheckpointDeleted(at, view.id, "no room") for view in over[:1]),
         ]
         second = Rehearsal(
             Whimsical(seed), script, journal=events, stop_criterion=criterion, max_retries=1, n_workers=3

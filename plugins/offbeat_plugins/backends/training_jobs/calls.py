@@ -7,7 +7,6 @@ they last, so that no trial ever fails for one of them; everything else is an an
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -85,15 +84,19 @@ class Pace:
         self._current = min(self.rate, self._current + self.rate / 16)
 
 
+def _halves() -> float:
+    return 0.5
+
+
 class Redacted:
-    """Takes secrets out of texts that people or files are shown."""
+    """Called with a text that people or files are shown, it answers the text without the secrets."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         # The longest first: one secret may be the beginning of another.
         known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def __call__(self, text: str) -> str:
+    def __call__(self, text: str) -> str:  # noqa: D102 - see the class
         return self._pattern.sub("***", text) if self._pattern is not None else text
 
 
@@ -105,7 +108,7 @@ class Service(msgspec.Struct, kw_only=True):
         pace: of the service's operations, by name; `default` for the others.
         renew: gets new credentials.
         redacted: takes secrets out of messages.
-        number: random numbers in [0, 1) for jitter.
+        number: random numbers in [0, 1), so that many callers do not repeat at the same moment; they decide nothing else.
     """
 
     call: Call
@@ -113,7 +116,7 @@ class Service(msgspec.Struct, kw_only=True):
     pace: dict[str, Pace]
     default: Pace
     redacted: Redacted = Redacted()
-    number: Callable[[], float] = random.Random(0).random  # noqa: S311 - spreads repetitions, decides nothing
+    number: Callable[[], float] = _halves
 
     async def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """The answer, after as many tries as it takes. Raises Refused."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from offbeat.errors import InvalidArgument, MissingExtra, nearest
+from offbeat.seeds import generator
 from offbeat_plugins.backends.training_jobs.calls import Pace, Redacted, Refused, Service, classified, short
 from offbeat_plugins.backends.training_jobs.session import Services
 
@@ -62,7 +64,10 @@ class Clients:
             return answer
 
         pace = {operation: Pace(rate) for operation, rate in RATES[name].items()}
-        return Service(call=call, renew=self.open, pace=pace, default=Pace(DEFAULT_RATES[name]), redacted=redacted)
+        number = generator(os.getpid(), f"aws {name}", 0).random
+        return Service(
+            call=call, renew=self.open, pace=pace, default=Pace(DEFAULT_RATES[name]), redacted=redacted, number=number
+        )
 
 
 @asynccontextmanager

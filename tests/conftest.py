@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,19 @@ from offbeat.trial import Status
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+def _methods() -> Any:
+    """Test modules are no package, so the file is loaded by its path."""
+    spec = spec_from_file_location("methods", Path(__file__).with_name("methods.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pytest_generate_tests = _methods().parametrise
 
 SPACE = {"rate": loguniform(1e-3, 1.0), "layers": randint(1, 20), "epochs": 9}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from offbeat.decisions import Nothing
 from offbeat.events import Event, ModelFitted, Suggested, TrialFailed, TrialFinished, TrialResult, TrialStarted
 from offbeat.protocols import ProposalRequest
 from offbeat.trial import Ledger, TrialId
@@ -20,7 +21,7 @@ class Game:
 
     Attributes:
         configs, whys, parents: of the trials.
-        story: events so far.
+        story: events so far; ended: the Nothing that was answered instead of a proposal, if one was.
     """
 
     def __init__(self, scheduler: Any, value: Value, *, late: int = 0) -> None:
@@ -32,6 +33,7 @@ class Game:
         self.story: list[Event] = []
         self.running: list[int] = []
         self.number = 0
+        self.ended: Nothing | None = None
 
     @property
     def origins(self) -> list[str]:
@@ -73,14 +75,15 @@ class Game:
         """So many more trials, or until there is nothing more to propose."""
         for _ in range(count):
             proposal = self.ask()
-            if proposal is None:
+            if proposal is None or isinstance(proposal, Nothing):
+                self.ended = proposal
                 break
             assert self.scheduler.space.validate(proposal.config) == proposal.config
             self.whys.append(proposal.why)
             self.parents.append(proposal.tags.get("parent"))
             if proposal.fitted is not None:
                 self.tell(ModelFitted(0.0, self.number, proposal.fitted.model, proposal.fitted.state))
-            self.start(proposal.config)
+            self.start(proposal.config, **proposal.tags)
             while len(self.running) > self.late:
                 self.end()
         return self

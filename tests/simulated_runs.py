@@ -105,7 +105,7 @@ class Simulation:
         home: a folder in memory where the machine has one: what is tested here does not depend on a disk's pace.
     """
 
-    SPOT, KINDS, LEVELS, LONG, TIMES = SPOT, KINDS, LEVELS, LONG, TIMES
+    SPACE, SPOT, KINDS, LEVELS, LONG, TIMES = SPACE, SPOT, KINDS, LEVELS, LONG, TIMES
     loss = staticmethod(loss)
     blackbox = staticmethod(blackbox)
     backend = staticmethod(backend)

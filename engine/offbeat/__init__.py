@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from offbeat.asktell import AskTell as AskTell
     from offbeat.asktell import AsyncAskTell as AsyncAskTell
     from offbeat.decisions import Continue as Continue
+    from offbeat.decisions import Nothing as Nothing
     from offbeat.decisions import Pause as Pause
     from offbeat.decisions import Resume as Resume
     from offbeat.decisions import Start as Start
@@ -37,6 +38,7 @@ _HOMES = {
     "AskTell": ("offbeat.asktell", "AskTell"),
     "AsyncAskTell": ("offbeat.asktell", "AsyncAskTell"),
     "Continue": ("offbeat.decisions", "Continue"),
+    "Nothing": ("offbeat.decisions", "Nothing"),
     "Objective": ("offbeat.protocols", "Objective"),
     "OffbeatError": ("offbeat.errors", "OffbeatError"),
     "Outcome": ("offbeat.session", "Outcome"),

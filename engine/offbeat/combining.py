@@ -73,6 +73,9 @@ def as_stopper(criterion: Criterion) -> Stopper:
         )
     if isinstance(criterion, Stopper):
         return criterion
+    if hasattr(criterion, "propose"):
+        name = type(criterion).__name__
+        raise InvalidArgument(f"stop_criterion={name}(...) is a scheduler: pass it as scheduler={name}(...).")
     if callable(criterion):
         return Condition(criterion)
     raise InvalidArgument(

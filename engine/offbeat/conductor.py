@@ -12,6 +12,7 @@ from math import inf
 from typing import Final, Literal
 
 from offbeat import events as ev
+from offbeat.checkpoints import Checkpoints
 from offbeat.contained import told
 from offbeat.decisions import Decision
 from offbeat.errors import BackendFailed, OffbeatError, PluginFailed, TooManyFailures, WatchedMetricMissing
@@ -20,7 +21,7 @@ from offbeat.intake import Refusal, plain, short
 from offbeat.limits import LimitWatch
 from offbeat.plain import Plain
 from offbeat.protocols import Attempt
-from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Garbled, Reported, Signal, StopTrial
+from offbeat.signals import BackendBroken, Command, Ended, Garbled, Reported, Saved, Signal, StopTrial
 from offbeat.state import State
 from offbeat.stopping import Stopper, Verdict
 from offbeat.trial import Status, TrialId, TrialRecord
@@ -43,7 +44,7 @@ class Conductor:
     Args:
         state: folded up to the journal's end.
         stopper: when to end; None: when there is nothing left to try.
-        delete_checkpoints: whether those of trials that were stopped or failed for good are to be deleted.
+        delete_checkpoints: whether those that nobody needs any more are to be deleted, see `Checkpoints`.
         suspends: whether the backend leaves attempts as they are once nobody listens: an interruption leaves them alive for
             the next session, any other end is theirs too, without a command.
 
@@ -52,7 +53,7 @@ class Conductor:
             at before, or stands by itself under a name.
         plain: what is done where nothing is out of the ordinary.
         cut: attempts were told to end, and what they report from now on comes too late.
-        filling: fills free slots.
+        filling: fills free slots; checkpoints: decides which are kept.
         early: reports that wait for one before them; draining: no new trials, for the reason in drained_by.
         limits: says until when, on the experiment's clock, `tick` has to be called.
         closing: (outcome, reason) once the end has begun; closed: the last event was produced.
@@ -81,6 +82,7 @@ class Conductor:
         self._suspends = suspends
         self._watched_seen = False
         self.filling = Filling(self)
+        self.checkpoints = Checkpoints(self)
         self.early: dict[TrialId, dict[int, Reported]] = {}
         self._shows_results = ev.TrialResult in state.observed
         self.plain = Plain(self)
@@ -115,13 +117,12 @@ class Conductor:
         state = self.state
         spec = state.spec if state.session < 0 else None
         self.record(ev.ExperimentOpened(at, state.session + 1, spec, host))
-        if self.delete_checkpoints:
-            # What the last session had decided and may not have come to.
-            self.commands += [DeleteCheckpoints(r.id) for r in self.ledger.having(Status.STOPPED, Status.FAILED)]
+        self.checkpoints.begin(at)
 
     def change_limits(self, at: float, limits: ev.Limits) -> None:
         """Other limits from here on; `stopper` is theirs already."""
         self.record(ev.LimitsChanged(at, limits))
+        self.checkpoints.tidy(at)
 
     def alive(self) -> list[Attempt]:
         """Attempts that the last session left alive, as a backend may adopt them."""
@@ -220,6 +221,8 @@ class Conductor:
                 self._over(record, at, signal.how, signal.reason, signal.detail)
                 self._finish_if_idle(at)
                 self.check_limits(at)
+        elif type(signal) is Saved:
+            self.checkpoints.saved(signal, at)
         elif type(signal) is Garbled:
             if signal.trial in self.ledger.trials:
                 reason, sample, count = signal.reason, signal.sample, signal.count
@@ -296,9 +299,8 @@ class Conductor:
         self.events[place] = event
         self.commands += commands
         self.ledger.decide(event)
-        if self.delete_checkpoints:
-            gone = [trial for trial, _, _ in event.others if self.ledger[trial].status is Status.STOPPED]
-            self.commands += [DeleteCheckpoints(trial) for trial in gone]
+        if event.others:
+            self.checkpoints.tidy(event.at)
 
     def _uncounted(
         self, trial: TrialId, signal: Reported, at: float, verdict: Literal["late", "repeat"], resource: int = 0
@@ -348,8 +350,7 @@ class Conductor:
         else:
             self.record(ev.TrialFinished(at, trial, attempt))
             self._check_watched(record, at)
-        if self.delete_checkpoints and record.status in (Status.STOPPED, Status.FAILED):
-            self.commands.append(DeleteCheckpoints(trial))
+        self.checkpoints.tidy(at)
 
     def _failed(self, record: TrialRecord, at: float, reason: str, detail: str, *, retry: bool) -> None:
         self.record(ev.TrialFailed(at, record.id, record.attempt, reason, detail, retry))

@@ -74,5 +74,16 @@ class Resume(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fitted: Fitted | None = None
 
 
-Proposal: TypeAlias = Start | Resume
-"""Answers of `Scheduler.propose`."""
+class Nothing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Nothing to propose, as None says it, with the reason: it is the run's own if nothing follows any more.
+
+    Attributes:
+        tags: as those of `Start`.
+    """
+
+    why: str = ""
+    tags: dict[str, Any] = {}
+
+
+Proposal: TypeAlias = Start | Resume | Nothing
+"""Answers of `Scheduler.propose`; None is `Nothing()`."""

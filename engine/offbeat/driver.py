@@ -188,6 +188,7 @@ class Driver:
             grace=self._options.grace,
             resource_attr=self.spec.resource_attr,
             now=self._base,
+            checkpoint_sizes=(self._limits or self.conductor.state.limits).checkpoint_budget is not None,
         )
         async with anyio.create_task_group() as committing:
             committing.start_soon(self._committer.run)

@@ -216,16 +216,18 @@ class TooManyFailures(OffbeatError, RuntimeError):
 
 
 class ExperimentExists(OffbeatError, FileExistsError):
-    """A new experiment would be written over an old one."""
+    """A new experiment would be written over an old one.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    Attributes:
+        name: of both; advice: what to do.
+    """
+
+    def __init__(self, name: str, advice: str = "") -> None:
+        super().__init__(name, advice)
+        self.name, self.advice = name, advice or f"resume it (offbeat resume {name}) or choose another name"
 
     def __str__(self) -> str:
-        return (
-            f"Experiment {self.name!r} exists already: resume it (offbeat resume {self.name}) or choose another name."
-        )
+        return f"Experiment {self.name!r} exists already: {self.advice}."
 
 
 class ExperimentNotFound(OffbeatError, FileNotFoundError):

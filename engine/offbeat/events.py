@@ -75,6 +75,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         stop_criterion: None: run until the space is exhausted or somebody stops the run.
         approval: new trials wait until somebody approves of them.
         prefetch: proposals that are asked for while all workers are busy, and wait for the next free one.
+        checkpoint_budget: bytes that the checkpoints of all trials may take; None: as many as they want.
     """
 
     n_workers: int
@@ -85,6 +86,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_for_trials: bool = False
     approval: bool = False
     prefetch: int = 0
+    checkpoint_budget: int | None = None
 
     @property
     def workers(self) -> str:
@@ -327,6 +329,21 @@ class ModelFitted(Event, frozen=True, gc=False, array_like=True, tag="model-fitt
     state: dict[str, Any] = {}
 
 
+class CheckpointSaved(Event, frozen=True, gc=False, array_like=True, tag="checkpoint-saved"):
+    """What lies in a trial's checkpoint folder was measured, `size` in bytes; only where there is a budget for it."""
+
+    trial: TrialId
+    attempt: int
+    size: int
+
+
+class CheckpointDeleted(Event, frozen=True, gc=False, array_like=True, tag="checkpoint-deleted"):
+    """A trial's checkpoint is being deleted; an attempt that follows begins from nothing."""
+
+    trial: TrialId
+    why: str = ""
+
+
 class PluginFailed(Event, frozen=True, gc=False, array_like=True, tag="plugin-failed"):
     """A plugin raised, answered nonsense or took too long. Observers are switched off, a scheduler ends the run."""
 
@@ -366,6 +383,8 @@ AnyEvent: TypeAlias = (
     | LimitsChanged
     | Instructed
     | ModelFitted
+    | CheckpointSaved
+    | CheckpointDeleted
     | PluginFailed
     | ExperimentClosed
 )
@@ -375,15 +394,16 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     for cls in (
         ExperimentOpened, ProposalRequested, Suggested, TrialStarted, TrialResumed, TrialResult, TrialPaused,
         TrialStopped, TrialFinished, TrialFailed, TrialLost, ReportRejected, LimitsChanged, Instructed, ModelFitted,
-        PluginFailed, ExperimentClosed,
+        CheckpointSaved, CheckpointDeleted, PluginFailed, ExperimentClosed,
     )
 }  # fmt: skip
 """The closed table of wire names."""
 
 
-TIMES_ONLY: Final = frozenset(
-    (ProposalRequested, TrialStarted, TrialResumed, TrialPaused, TrialStopped, TrialFinished, TrialLost)
-)
+TIMES_ONLY: Final = frozenset((
+    ProposalRequested, TrialStarted, TrialResumed, TrialPaused, TrialStopped, TrialFinished, TrialLost, CheckpointSaved,
+    CheckpointDeleted,
+))  # fmt: skip
 """Events that hold one float, the time."""
 
 

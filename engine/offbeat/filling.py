@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from offbeat import events as ev
-from offbeat.decisions import Proposal
+from offbeat.decisions import Proposal, Resume, Start
 from offbeat.protocols import ProposalRequest
 from offbeat.trial import TrialId, TrialRecord
 from offbeat.verdicts import model_fitted, start_command, suggested
@@ -95,7 +95,7 @@ class Filling:
         conductor = self._conductor
         try:
             event = suggested(request, proposal, at, conductor.ledger, conductor.scheduler.space)
-            fitted = None if proposal is None else proposal.fitted
+            fitted = proposal.fitted if isinstance(proposal, Start | Resume) else None
             model = None if fitted is None else model_fitted(request, fitted, at)
         except Exception as error:  # an answer can be wrong in any way
             self.proposal_failed(request, error, at)
@@ -133,12 +133,15 @@ class Filling:
             record, conductor.scheduler.objective, conductor.scheduler.space, conductor.state.spec.seed
         )
         conductor.commands.insert(place, start)
+        conductor.checkpoints.tidy(at)
         conductor.check_limits(at)
 
     def _nothing_left(self) -> str:
         conductor = self._conductor
         if conductor.draining:
             return conductor.drained_by
+        if conductor.state.waiting_for:
+            return conductor.state.waiting_for
         paused = len(conductor.ledger.paused)
         rest = f"; {paused} trials stay paused" if paused else ""
         return f"the scheduler has nothing more to propose (search space exhausted){rest}"

@@ -16,7 +16,7 @@ from offbeat.describe import describe
 from offbeat.errors import InvalidArgument
 from offbeat.limits import LimitWatch
 from offbeat.parts import checked_limits
-from offbeat.signals import DeleteCheckpoints, StopTrial
+from offbeat.signals import StopTrial
 from offbeat.stopping import as_stopper
 from offbeat.trial import Status, TrialId, TrialRecord
 
@@ -34,8 +34,7 @@ def stop_trial(conductor: Conductor, at: float, *, trial: int, why: str) -> None
             conductor.commands.append(StopTrial(record.id, record.attempt))
     elif status is not Status.STOPPING:
         conductor.record(ev.TrialStopped(at, record.id, record.attempt, "user", why))
-        if conductor.delete_checkpoints:
-            conductor.commands.append(DeleteCheckpoints(record.id))
+        conductor.checkpoints.tidy(at)
     conductor.check_limits(at)
 
 
@@ -72,6 +71,11 @@ def change(conductor: Conductor, at: float, *, changes: Mapping[str, Any]) -> No
         raise InvalidArgument(
             f"The new criterion is about {', '.join(sorted(missing))}, of which this session has kept no record: stop it "
             "and give the criterion to Tuner.resume, which reads the past again."
+        )
+    if changes.get("checkpoint_budget") is not None and conductor.state.limits.checkpoint_budget is None:
+        raise InvalidArgument(
+            "checkpoint_budget: this session does not measure checkpoints, since it began without a budget for them: stop it "
+            "and give the budget to Tuner.resume."
         )
     limits = checked_limits(msgspec.structs.replace(conductor.state.limits, **changes))
     conductor.stopper = stopper

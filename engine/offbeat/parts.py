@@ -50,6 +50,15 @@ def checked_limits(limits: ev.Limits) -> ev.Limits:
     return limits
 
 
+def check_measures(backend: object, budget: int | None) -> None:
+    """Raises InvalidArgument for a budget that nobody can keep."""
+    if budget is not None and not getattr(backend, "measures_checkpoints", False):
+        raise InvalidArgument(
+            f"checkpoint_budget: {type(backend).__name__} does not measure checkpoints; leave the budget out, or use a backend "
+            "that does (LocalBackend, PythonBackend, CoroutineBackend, SimulatedBackend with checkpoint_size=)."
+        )
+
+
 def named_observers(observers: Sequence[Any]) -> list[tuple[str, Any]]:
     """(name, observer) pairs; names are made unique, plugins are loaded and built."""
     if isinstance(observers, str):

@@ -10,10 +10,10 @@ whether things are as usual and leave what is not to others; what they do is, ev
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from offbeat.contained import Raised
-from offbeat.decisions import Continue, Decision, Pause, Start, Stop
+from offbeat.decisions import Continue, Decision, Pause, Stop
 from offbeat.events import (
     ProposalRequested,
     Suggested,
@@ -24,9 +24,9 @@ from offbeat.events import (
     TrialStopped,
     Verdict,
 )
+from offbeat.foresight import Foresight, Ready, is_usual
 from offbeat.protocols import ProposalRequest
-from offbeat.seeds import child_seed
-from offbeat.signals import BackendBroken, Command, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
+from offbeat.signals import BackendBroken, Command, Ended, Passing, PauseTrial, Reported, Signal, StartTrial, StopTrial
 from offbeat.trial import Status, TrialId, TrialRecord
 from offbeat.verdicts import check_decisions
 
@@ -41,35 +41,20 @@ _STOPPED: Final = Status.STOPPED
 _PAUSED: Final = Status.PAUSED
 _FINISHED: Final = Status.FINISHED
 _DECISIONS: Final = frozenset((Continue, Stop, Pause))
-_FLAT: Final = frozenset((int, bool, type(None)))
-"""Types of tags that come back from JSON as they were."""
-_TEXT: Final = frozenset((str,))
 
 TAKEN: Final = BackendBroken("")
 """Every signal that was given was taken in."""
 
 _MANY: Final = range(32)
 
+ROOM: Final = 64
+"""Results on which nobody decides that are taken in at once."""
+
+PassOn: TypeAlias = Callable[[float, Passing | None], Signal | TrialResult | Passing | None]
+"""See `offbeat.protocols.SimulatedSession`."""
+
 Asked: TypeAlias = tuple[ProposalRequest, Any]
 """A request and the scheduler's answer, maybe `Raised`, or awaitable."""
-
-
-def _is_ascii(why: object) -> bool:
-    return type(why) is str and why.isascii()
-
-
-def _usual(proposal: Start) -> bool:
-    """Whether there is nothing to convert or to look up in an answer."""
-    until, why, tags = proposal.until, proposal.why, proposal.tags
-    return (
-        proposal.donor is None
-        and proposal.fitted is None
-        and (until is None or (type(until) is int and until >= 1))
-        and type(why) is str
-        and why.isascii()
-        and type(tags) is dict
-        and (not tags or (_FLAT.issuperset(map(type, tags.values())) and _TEXT.issuperset(map(type, tags))))
-    )
 
 
 class Plain:
@@ -88,24 +73,25 @@ class Plain:
         self._trials, self._slots = state.ledger.trials, state.ledger.slots
         self._metric, self._minimise = first.name, first.mode == "min"
         self._resource_attr = objective.resource_attr or ""
-        self._max_resource_attr = objective.max_resource_attr
-        self._space, self._seed = scheduler.space, state.spec.seed
+        self._seed = state.spec.seed
+        self._foresight = Foresight(scheduler, self._seed)
         self._observe, self._propose = scheduler.observe, scheduler.propose
         self._shows_results = TrialResult in state.observed
         self._due = state.due
+        self._passing = Passing(
+            [], self._due if self._shows_results else None, 0, 0.0, self._resource_attr, self._metric
+        )
         self._shows_suggested = Suggested in state.observed
         self._shows_started = TrialStarted in state.observed
         self._shows_ends = frozenset((TrialStopped, TrialPaused, TrialFinished)) & state.observed
         #: Whether results are more than a value at a level to anybody but the scheduler.
         self._special = bool(others or state.usage.metrics or first.nonfinite == "worst")
 
-    def take(
-        self, next_signal: Callable[[float], Signal | None], submit: Callable[[Command], bool], fill: Callable[[], bool]
-    ) -> Signal | None:
+    def take(self, pass_on: PassOn, submit: Callable[[Command], bool], fill: Callable[[], bool]) -> Signal | None:
         """Takes in some signals of a session in simulated time, each with all that follows from it, and moves `now` on.
 
         Args:
-            next_signal: see `offbeat.protocols.SimulatedSession`.
+            pass_on: see `offbeat.protocols.SimulatedSession`.
             submit: carries a command out. False: the loop is to be left at once.
             fill: sees to free slots, and submits what comes of it; likewise.
 
@@ -115,89 +101,94 @@ class Plain:
         conductor, state, ledger = self._conductor, self._state, self._ledger
         watch, slots, n_workers = conductor.limits, self._slots, state.limits.n_workers
         events, commands = conductor.events, conductor.commands
-        if conductor.cut or conductor.early or state.failing or self._special:
-            return next_signal(watch.until)
-        metric, minimise, resource_attr = self._metric, self._minimise, self._resource_attr
+        if conductor.cut or conductor.early or state.failing or self._special or conductor.checkpoints.managed:
+            return cast("Signal | None", pass_on(watch.until, None))
         shows_results, trials, due, observe = self._shows_results, self._trials, self._due, self._observe
         now, until, slack = self.now, watch.until, watch.slack
+        passing = self._passing
+        passing.events = events
         #: Results since the counts were last written down, which nobody looks at meanwhile.
         taken = 0
         try:
             for _ in _MANY:
-                signal = next_signal(until)
-                if type(signal) is not Reported or not signal.plain:
-                    if type(signal) is not Ended or (at := signal.at) is None:
+                passing.room = min(ROOM, slack - taken) if len(slots) >= n_workers else 0
+                passing.since = now
+                mark = len(events)
+                signal = pass_on(until, passing)
+                event: TrialResult | None = None
+                if type(signal) is TrialResult:
+                    event = signal
+                elif type(signal) is Reported:
+                    if len(events) > mark:
+                        now = self._counted(events, mark)
+                        taken += len(events) - mark
+                        mark = len(events)
+                    event = self._result(signal, now)
+                    if event is None:
                         return signal
+                    events.append(event)
+                if len(events) > mark:
+                    now = self._counted(events, mark)
+                    taken += len(events) - mark
+                if event is None:
+                    if type(signal) is Passing:
+                        continue
+                    if type(signal) is not Ended or (at := signal.at) is None:
+                        return cast("Signal | None", signal)
                     if at > now:  # noqa: PLR1730 - `max` takes twice the time
                         now = at
                     self._count(taken, now, slack - taken)
                     taken = 0
-                    ended = self._end(signal, now)
-                    going = ended and fill()
+                    if not self._end(signal, now):
+                        slack = watch.slack
+                        return signal
+                    if self._start_foreseen(now):
+                        if going := all(map(submit, commands)):
+                            commands.clear()
+                    else:
+                        going = fill()
                     until, slack = watch.until, watch.slack
                     if going:
                         continue
-                    return TAKEN if ended else signal
-                trial, metrics, at = signal.trial, signal.metrics, signal.at
-                try:
-                    record, level, value = trials[trial], metrics[resource_attr], metrics[metric]
-                except KeyError:
-                    return signal
-                if (
-                    at is None
-                    or (seq := signal.seq) != record.next_seq
-                    or record.status is not _RUNNING
-                    or (attempt := signal.attempt) != record.attempt
-                    or type(level) is not int
-                    or level <= record.resource
-                    or (type(value) is not float and type(value) is not int)
-                    or "st_worker_cost" in metrics
-                ):
-                    return signal
-                if at > now:  # noqa: PLR1730 - `max` takes twice the time
-                    now = at
-                taken += 1
-                record.next_seq = seq + 1
-                record.reports += 1
-                record.resource = level
-                record.last = metrics
-                best = record.best
-                if best is None or (value < best[metric] if minimise else value > best[metric]):
-                    record.best = metrics
-                if not shows_results or level < due.get(trial, 0):
-                    events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                else:
+                    return TAKEN
+                trial, attempt, level, metrics = event.trial, event.attempt, event.resource, event.metrics
+                if shows_results and level >= due.get(trial, 0):
                     try:
                         # The scheduler gets metrics of its own: what it did to ours would go into the journal.
-                        decisions = observe(TrialResult(now, trial, attempt, seq, level, metrics.copy()), ledger)
+                        decisions = observe(TrialResult(now, trial, attempt, event.seq, level, metrics.copy()), ledger)
                         alone: Decision | None = None
                         if type(decisions) is tuple and len(decisions) == 1:
                             (only,) = decisions
-                            if type(only) in _DECISIONS and only.trial == trial and _is_ascii(only.why):
+                            if (
+                                type(only) in _DECISIONS
+                                and only.trial == trial
+                                and type(only.why) is str
+                                and only.why.isascii()
+                            ):
                                 alone = only
                         if decisions and alone is None:
-                            check_decisions(TrialResult(now, trial, attempt, seq, level, metrics), decisions, ledger)
+                            check_decisions(event, decisions, ledger)
                     except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
                         self._count(taken, now, slack - taken)
-                        taken = 0
+                        taken, slack = 0, watch.slack
                         conductor.scheduler_failed(now, "observe(trial-result)", error)
                         return TAKEN
-                    if not decisions:
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics))
-                    elif alone is None:
-                        event = TrialResult(now, trial, attempt, seq, level, metrics)
-                        events.append(event)
+                    if alone is not None:
+                        kind, why = type(alone), alone.why
+                        if kind is Continue:
+                            if why:
+                                events[-1] = TrialResult(
+                                    now, trial, attempt, event.seq, level, metrics, "continue", why
+                                )
+                        else:
+                            verdict: Verdict = "stop" if kind is Stop else "pause"
+                            events[-1] = TrialResult(now, trial, attempt, event.seq, level, metrics, verdict, why)
+                            record = trials[trial]
+                            record.status, record.reason = _STOPPING if kind is Stop else _PAUSING, why
+                            record.told_at = now
+                            commands.append((StopTrial if kind is Stop else PauseTrial)(trial, attempt))
+                    elif decisions:
                         conductor.decide(event, decisions, len(events) - 1)
-                    elif type(alone) is Continue:
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, "continue", alone.why))
-                    else:
-                        why, stops = alone.why, type(alone) is Stop
-                        verdict: Verdict = "stop" if stops else "pause"
-                        events.append(TrialResult(now, trial, attempt, seq, level, metrics, verdict, why))
-                        record.status, record.reason = _STOPPING if stops else _PAUSING, why
-                        record.told_at = now
-                        commands.append((StopTrial if stops else PauseTrial)(trial, attempt))
                 if taken > slack or now >= until:
                     # Of the steps that need no look at the criterion, this one is not yet taken off.
                     self._count(taken, now, slack - taken + 1)
@@ -222,6 +213,40 @@ class Plain:
         finally:
             self._count(taken, now, slack - taken)
 
+    def _result(self, signal: Reported, now: float) -> TrialResult | None:
+        """The result that a report is if all about it is as usual."""
+        trial, attempt, metrics, at = signal.trial, signal.attempt, signal.metrics, signal.at
+        record = self._trials.get(trial)
+        level, value = metrics.get(self._resource_attr), metrics.get(self._metric)
+        if (
+            record is None
+            or at is None
+            or not signal.plain
+            or signal.seq != record.next_seq
+            or record.status is not _RUNNING
+            or attempt != record.attempt
+            or type(level) is not int
+            or level <= record.resource
+            or (type(value) is not float and type(value) is not int)
+            or "st_worker_cost" in metrics
+        ):
+            return None
+        return TrialResult(max(now, at), trial, attempt, signal.seq, level, metrics)
+
+    def _counted(self, events: list[Any], first: int) -> float:
+        """Folds in usual results from a place on; answers the time of the last one."""
+        trials, metric, minimise = self._trials, self._metric, self._minimise
+        for event in events[first:]:
+            record, metrics = trials[event.trial], event.metrics
+            record.next_seq = event.seq + 1
+            record.reports += 1
+            record.resource = event.resource
+            record.last = metrics
+            best = record.best
+            if best is None or (metrics[metric] < best[metric] if minimise else metrics[metric] > best[metric]):
+                record.best = metrics
+        return cast("float", events[-1].at)
+
     def _count(self, taken: int, now: float, slack: int) -> None:
         """Writes down so many results, the time of the last one, and how many more need no look at the criterion."""
         state, usage = self._state, self._usage
@@ -239,12 +264,48 @@ class Plain:
         None once it is not, or nothing is wanted: `Filling` knows what to do then. An answer that is no usual one comes back
         with its request, which is open.
         """
-        conductor, state, ledger = self._conductor, self._state, self._ledger
-        filling, usage, slots, trials = conductor.filling, self._usage, self._slots, self._trials
-        limits, watch = state.limits, conductor.limits
-        while (
-            len(slots) < limits.n_workers
-            and limits.asynchronous
+        conductor, state, ledger, trials = self._conductor, self._state, self._ledger, self._trials
+        slots, limits = self._slots, state.limits
+        while len(slots) < limits.n_workers and self._asks_as_usual():
+            requested = self._request(clock(), ledger.free_slot())
+            request = ProposalRequest(requested.number, requested.slot, self._seed)
+            try:
+                proposal: Any = self._propose(request, ledger)
+            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
+                proposal = Raised(error)
+            if not is_usual(proposal):
+                conductor.filling.asked = True
+                state.request = requested
+                return request, proposal
+            at = clock()
+            try:
+                ready = self._foresight.ready(proposal, TrialId(len(trials)))
+            except Exception as error:  # an answer can be wrong in any way
+                state.request = requested
+                conductor.filling.proposal_failed(request, error, at)
+                return None
+            if not self._start(requested, ready, at):
+                return None
+        return None
+
+    def _start_foreseen(self, at: float) -> bool:
+        """Fills free slots with what the scheduler has foreseen. False: there is more to do, or less; ask others."""
+        conductor, state, ledger, trials = self._conductor, self._state, self._ledger, self._trials
+        slots, limits, foresight = self._slots, state.limits, self._foresight
+        while len(slots) < limits.n_workers:
+            if not self._asks_as_usual():
+                return False
+            ready = foresight.answer(state.next_number, TrialId(len(trials)), ledger)
+            if ready is None or not self._start(self._request(at, ledger.free_slot()), ready, at):
+                return False
+        return conductor.closing is None and not limits.prefetch
+
+    def _asks_as_usual(self) -> bool:
+        """Whether a free slot means no more than the next proposal."""
+        conductor, state = self._conductor, self._state
+        limits = state.limits
+        return (
+            limits.asynchronous
             and conductor.closing is None
             and not conductor.draining
             and state.request is None
@@ -254,68 +315,58 @@ class Plain:
             and not limits.approval
             and not state.held
             and not self._shows_started
-        ):
-            at = clock()
-            events = conductor.events
-            slot, number = ledger.free_slot(), state.next_number
-            requested = ProposalRequested(at, number, slot, state.count, True)
-            events.append(requested)
-            state.count += 1
-            state.next_number = number + 1
-            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-                usage.elapsed = at
-            request = ProposalRequest(number, slot, self._seed)
+            and not conductor.checkpoints.managed
+        )
+
+    def _request(self, at: float, slot: int) -> ProposalRequested:
+        state, usage = self._state, self._usage
+        number, count = state.next_number, state.count
+        requested = ProposalRequested(at, number, slot, count, True)
+        self._conductor.events.append(requested)
+        state.count, state.next_number = count + 1, number + 1
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        return requested
+
+    def _start(self, requested: ProposalRequested, ready: Ready, at: float) -> bool:
+        """Starts the trial that an answer means; False if the scheduler failed when it was shown it."""
+        conductor, state, ledger, usage, trials = self._conductor, self._state, self._ledger, self._usage, self._trials
+        events, slot = conductor.events, requested.slot
+        conductor.filling.errors = 0
+        config, until, why, tags, script_config, seed = ready
+        trial = TrialId(len(trials))
+        suggested = Suggested(at, requested.number, "start", trial, config, until, None, why, tags)
+        state.count += 1
+        if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
+            usage.elapsed = at
+        record = trials[trial] = TrialRecord(trial, config, until, None, tags)
+        events.append(suggested)
+        if self._shows_suggested:
             try:
-                proposal: Any = self._propose(request, ledger)
-            except BaseException as error:  # whatever it raises, SystemExit too, is a failed proposal
-                proposal = Raised(error)
-            if type(proposal) is not Start or not _usual(proposal):
-                filling.asked = True
-                state.request = requested
-                return request, proposal
-            at = clock()
-            try:
-                config = self._space.validate(proposal.config)
-            except Exception as error:  # an answer can be wrong in any way
-                state.request = requested
-                filling.proposal_failed(request, error, at)
-                return None
-            filling.errors = 0
-            until, tags = proposal.until, proposal.tags
-            if tags:
-                tags = tags.copy()
-            trial = TrialId(len(trials))
-            suggested = Suggested(at, number, "start", trial, config, until, None, proposal.why, tags)
-            state.count += 1
-            if at > usage.elapsed:  # noqa: PLR1730 - `max` takes twice the time
-                usage.elapsed = at
-            record = trials[trial] = TrialRecord(trial, config, until, None, tags)
-            events.append(suggested)
-            if self._shows_suggested:
-                try:
-                    if decisions := self._observe(suggested, ledger):
-                        check_decisions(suggested, decisions, ledger)
-                except BaseException as error:  # `max` takes twice the time
-                    state.queue[trial] = None
-                    conductor.scheduler_failed(at, "observe(suggested)", error)
-                    return None
-            events.append(TrialStarted(at, trial, 0, slot))
-            state.count += 1
-            record.status, record.attempt, record.slot = _RUNNING, 0, slot
-            record.attempt_at = record.started_at = at
-            ledger.occupy(slot, trial)
-            state.filling = state.filling and len(slots) < limits.n_workers
-            usage.started += 1
-            script_config = self._space.full(config)
-            if until is not None and self._max_resource_attr is not None:
-                script_config[self._max_resource_attr] = until
-            seed = child_seed(self._seed, "trial", trial)
-            conductor.commands.append(StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed))
-            if watch.slack > 0 and at < watch.until:
-                watch.slack -= 1
-            else:
-                conductor.check_limits(at)
-        return None
+                if decisions := self._observe(suggested, ledger):
+                    check_decisions(suggested, decisions, ledger)
+            except BaseException as error:  # whatever a scheduler raises, SystemExit too, ends the session
+                state.queue[trial] = None
+                conductor.scheduler_failed(at, "observe(suggested)", error)
+                return False
+        events.append(TrialStarted(at, trial, 0, slot))
+        state.count += 1
+        record.status, record.attempt, record.slot = _RUNNING, 0, slot
+        record.attempt_at = record.started_at = at
+        ledger.occupy(slot, trial)
+        state.filling = state.filling and len(self._slots) < state.limits.n_workers
+        usage.started += 1
+        conductor.commands.append(StartTrial(trial=trial, attempt=0, config=script_config, slot=slot, seed=seed))
+        self._look_at_limits(at)
+        return True
+
+    def _look_at_limits(self, at: float) -> None:
+        """After a step: asks the criterion if its answer may be another than before."""
+        limits = self._conductor.limits
+        if limits.slack > 0 and at < limits.until:
+            limits.slack -= 1
+        else:
+            self._conductor.check_limits(at)
 
     def _end(self, signal: Ended, at: float) -> bool:
         """The end of an attempt that was stopped or paused by the scheduler, or of one that has finished."""
@@ -327,7 +378,7 @@ class Plain:
             or conductor.closing is not None
             or conductor.early
             or state.failing
-            or conductor.delete_checkpoints
+            or conductor.checkpoints.managed
             or self._special
         ):
             return False
@@ -361,9 +412,5 @@ class Plain:
         conductor.events.append(event)
         if type(event) in self._shows_ends:
             conductor.observe(event)
-        limits = conductor.limits
-        if limits.slack > 0 and at < limits.until:
-            limits.slack -= 1
-        else:
-            conductor.check_limits(at)
+        self._look_at_limits(at)
         return True

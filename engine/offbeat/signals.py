@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -100,10 +101,41 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     at: float | None = None
 
 
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """Bytes in a trial's checkpoint folder, after a report or the end of the attempt; where the engine wants to know.
+
+    May come after the attempt's `Ended`. Told where they differ from what was told before.
+    """
+
+    trial: TrialId
+    attempt: int
+    size: int
+    at: float | None = None
+
+
 class BackendBroken(msgspec.Struct, frozen=True, gc=False):
     """The backend cannot go on; every attempt counts as lost and the session ends, resumable."""
 
     reason: str
 
 
-Signal: TypeAlias = Reported | Garbled | Ended | BackendBroken
+class Passing(msgspec.Struct, gc=False):
+    """How a simulated backend may make results of reports, instead of a signal of each.
+
+    Attributes:
+        events: where such a result is put, as the event that the report would become.
+        due: level from which on a trial's reports are decided on, 0 for one that is not in it; None: no report is.
+        room: how many results on which nobody decides may be put there, at most; 0: none, and no other either.
+        since: reports before this time are signals.
+        resource_attr, metric: names of what every report needs.
+    """
+
+    events: list[Any]
+    due: Mapping[TrialId, int] | None
+    room: int
+    since: float
+    resource_attr: str
+    metric: str
+
+
+Signal: TypeAlias = Reported | Garbled | Ended | Saved | BackendBroken

@@ -15,7 +15,7 @@ from typing import Final
 from offbeat.asking import Asking
 from offbeat.commits import Committer
 from offbeat.conductor import Conductor
-from offbeat.plain import TAKEN
+from offbeat.plain import TAKEN, PassOn
 from offbeat.protocols import SimulatedSession
 from offbeat.signals import BackendBroken, Command, Signal
 
@@ -96,7 +96,8 @@ class SimulatedTime:
     def _signals(self, session: SimulatedSession, asking: Asking) -> None:
         """As many signals as make some thousandths of a second or a batch of events, each with what follows from it."""
         conductor, plain, submit = self._conductor, self._plain, self._submit
-        next_signal, commands, loop_time = session.next_signal, conductor.commands, asyncio.get_running_loop().time
+        commands, loop_time = conductor.commands, asyncio.get_running_loop().time
+        pass_on: PassOn = getattr(session, "pass_on", None) or (lambda until, _passing: session.next_signal(until))
 
         def fill() -> bool:
             self._fill(asking)
@@ -107,7 +108,7 @@ class SimulatedTime:
             return not asking.open and conductor.closing is None and loop_time() < self._deadline
 
         while len(conductor.events) < EVENTS:
-            signal = plain.take(next_signal, submit, fill)
+            signal = plain.take(pass_on, submit, fill)
             if signal is not TAKEN:
                 self._tell(signal)
             if not fill():

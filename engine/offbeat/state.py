@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from offbeat import events as ev
 from offbeat.budget import Usage
+from offbeat.checkpoints import Kept
 from offbeat.contained import told
 from offbeat.errors import PluginFailed
 from offbeat.intake import Intake
@@ -33,12 +34,12 @@ class State:
         stopper: whose watched metrics `usage` keeps.
 
     Attributes:
-        ledger, usage, intake: their folds; limits: those in force.
+        ledger, usage, intake, kept: their folds; limits: those in force.
         queue: trials that wait for their next attempt, in the order in which they came to wait.
         failing: attempts that a metric's policy ends as failed, and the report that did it.
         points: configurations from outside that were not tried yet; held: new trials that wait for approval.
         request: the proposal that was asked for and not answered yet; next_number: of the next one.
-        waiting: the scheduler had nothing to propose, and nothing has happened since.
+        waiting: the scheduler had nothing to propose, and nothing has happened since; waiting_for: why, if it said so.
         filling: with synchronous scheduling, whether the current batch still takes trials in.
         session: number of the current session, -1 before the first; count: events so far.
         observed: types of the events that the scheduler is shown; due: level from which on it is shown a trial's results.
@@ -51,6 +52,7 @@ class State:
         self.ledger = Ledger(first.name, minimise=first.mode == "min", constraints=scheduler.objective.constraints)
         self.usage = Usage(stopper.watched_metrics if stopper is not None else ())
         self.intake = Intake(scheduler.objective)
+        self.kept = Kept(self.ledger)
         self.limits = spec.limits
         self.queue: dict[TrialId, None] = {}
         self.failing: dict[TrialId, ev.ReportRejected] = {}
@@ -59,6 +61,7 @@ class State:
         self.request: ev.ProposalRequested | None = None
         self.next_number = 0
         self.waiting = False
+        self.waiting_for = ""
         self.filling = True
         self.session = -1
         self.count = 0
@@ -82,7 +85,7 @@ class State:
         }
         # By type and not by `match`, which would try one class after the other for each of a million events; the three
         # folds of one type beside each other, for the same reason.
-        folds = (self.ledger.handlers, self.usage.handlers, own)
+        folds = (self.ledger.handlers, self.usage.handlers, self.kept.handlers, own)
         self._folds = {
             kind: tuple(handlers[kind] for handlers in folds if kind in handlers) for kind in set().union(*folds)
         }
@@ -90,6 +93,7 @@ class State:
     def fold(self, event: ev.Event) -> None:
         """Takes in an event of an earlier session, scheduler included. Raises PluginFailed for what that raises."""
         self.count += 1
+        self.kept.read_again(event)
         if isinstance(event, ev.TrialResult):
             self.ledger.count(event)
             if event.verdict not in ("late", "repeat"):
@@ -130,6 +134,7 @@ class State:
         self.request = None
         self.waiting = event.kind == "nothing"
         if self.waiting:
+            self.waiting_for = event.why
             self.filling = False
         else:
             self.queue[event.trial] = None

@@ -16,6 +16,7 @@ import msgspec
 from offbeat import audience
 from offbeat import events as ev
 from offbeat import home as homes
+from offbeat.byte_sizes import byte_count
 from offbeat.clock import Clock, SystemClock
 from offbeat.commits import Durability
 from offbeat.conductor import Conductor
@@ -26,6 +27,7 @@ from offbeat.journal import Journal
 from offbeat.opening import fresh_journal, reopened, specification, this_host, warn_of_gaps
 from offbeat.parts import (
     check_has,
+    check_measures,
     check_same,
     check_scheduler,
     checked_limits,
@@ -65,6 +67,10 @@ class Tuner:
         prefetch: configurations that are asked for while all workers are busy, so that none waits for a model; they know
             nothing of what comes in meanwhile. None: what the scheduler's attribute `prefetch` says, and none in simulated
             time, which stands still while a model thinks.
+        checkpoint_budget: what the checkpoints of all trials may take on disk, in bytes or as "10 GB". Beyond it those are
+            deleted whose loss is expected to cost least, see `offbeat.checkpoints`; such a trial begins again if it is
+            resumed, and what it repeats is not counted twice. It is exceeded by one checkpoint at most, as long as there
+            is room for those of running trials, of the best one, and of donors.
         metadata: JSON to keep with the experiment.
         home: folder of experiments instead of `$OFFBEAT_HOME` or `~/offbeat`.
         grace: seconds between asking a trial to end and making it end.
@@ -90,6 +96,7 @@ class Tuner:
         wait_trial_completion_when_stopping: bool = False,
         approval: bool = False,
         prefetch: int | None = None,
+        checkpoint_budget: int | str | None = None,
         metadata: Mapping[str, Any] | None = None,
         home: str | os.PathLike[str] | None = None,
         grace: float = 10.0,
@@ -114,8 +121,10 @@ class Tuner:
                 wait_for_trials=wait_trial_completion_when_stopping,
                 approval=approval,
                 prefetch=_prefetch(trial_backend, scheduler) if prefetch is None else prefetch,
+                checkpoint_budget=_bytes(checkpoint_budget),
             )
         )
+        check_measures(trial_backend, self.limits.checkpoint_budget)
         if approval and trial_backend.time == "simulated":
             raise InvalidArgument(
                 "approval=True needs a backend in real time: simulated time does not wait for people."
@@ -155,6 +164,7 @@ class Tuner:
         max_failures: int | float | None = UNCHANGED,
         max_retries: int = UNCHANGED,
         wait_trial_completion_when_stopping: bool = UNCHANGED,
+        checkpoint_budget: int | str | None = UNCHANGED,
         observers: Sequence[Any] | None = None,
         grace: float = 10.0,
         durability: Durability | None = None,
@@ -196,9 +206,11 @@ class Tuner:
             "max_failures": max_failures,
             "max_retries": max_retries,
             "wait_for_trials": wait_trial_completion_when_stopping,
+            "checkpoint_budget": UNCHANGED if checkpoint_budget is UNCHANGED else _bytes(checkpoint_budget),
         }
         changes = {field: value for field, value in changes.items() if value is not UNCHANGED}
-        checked_limits(msgspec.structs.replace(spec.limits, **changes))
+        limits = checked_limits(msgspec.structs.replace(spec.limits, **changes))
+        check_measures(tuner.trial_backend, limits.checkpoint_budget)
         tuner._resuming = True
         tuner._changes = changes
         tuner._changed = {"stop_criterion"} if stop_criterion is not UNCHANGED else set()
@@ -314,6 +326,10 @@ class Tuner:
         )
         self.stopper, self.limits = found.stopper, found.limits
         return found.journal, self._conductor(found.state), self.limits if found.changed else None, found.at
+
+
+def _bytes(given: int | str | None) -> int | None:
+    return None if given is None else byte_count(given, "checkpoint_budget")
 
 
 def _prefetch(backend: Backend, scheduler: Scheduler) -> int:

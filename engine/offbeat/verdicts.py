@@ -10,7 +10,7 @@ import msgspec
 
 from offbeat import events as ev
 from offbeat.budget import Usage
-from offbeat.decisions import Continue, Decision, Fitted, Pause, Proposal, Resume, Start, Stop
+from offbeat.decisions import Continue, Decision, Fitted, Nothing, Pause, Proposal, Resume, Start, Stop
 from offbeat.errors import InvalidConfig
 from offbeat.intake import short
 from offbeat.protocols import Objective, ProposalRequest
@@ -122,6 +122,9 @@ def suggested(
     """A proposal as an event. Raises InvalidConfig, TypeError or ValueError for one that cannot be carried out."""
     if proposal is None or (isinstance(proposal, Start) and not request.may_start):
         return ev.Suggested(at, request.number, "nothing")
+    if isinstance(proposal, Nothing):
+        why, tags = _said(proposal)
+        return ev.Suggested(at, request.number, "nothing", why=why, tags=tags)
     if isinstance(proposal, Start):
         config = space.validate(proposal.config)
         donor = None if proposal.donor is None else TrialId(index(proposal.donor))
@@ -138,7 +141,7 @@ def suggested(
             raise InvalidConfig(f"Trial {trial!r} cannot be resumed: it is {state}, not paused.")
         until, why, tags = _checked(proposal)
         return ev.Suggested(at, request.number, "resume", trial, None, until, None, why, tags)
-    raise TypeError(f"propose answered {short(proposal)}; it has to be a Start, a Resume or None")
+    raise TypeError(f"propose answered {short(proposal)}; it has to be a Start, a Resume, a Nothing or None")
 
 
 def model_fitted(request: ProposalRequest, fitted: Fitted, at: float) -> ev.ModelFitted:
@@ -153,11 +156,17 @@ _PLAIN: Final = frozenset((int, bool, type(None)))
 """Types whose values come back from JSON as they were."""
 
 
-def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
+def _checked(proposal: Start | Resume) -> tuple[int | None, str, dict[str, Any]]:
     """`until`, `why` and `tags` as the journal can keep them."""
     until = None if proposal.until is None else index(proposal.until)
     if until is not None and until < 1:
         raise InvalidConfig(f"until={until}: a resource level is a whole number from 1 up.")
+    why, tags = _said(proposal)
+    return until, why, tags
+
+
+def _said(proposal: Proposal) -> tuple[str, dict[str, Any]]:
+    """`why` and `tags` as the journal can keep them."""
     if not isinstance(proposal.why, str) or not isinstance(proposal.tags, dict):
         raise TypeError(f"why={short(proposal.why)} has to be a text and tags={short(proposal.tags)} a dict")
     # Through JSON, so that the scheduler sees now what it will see when the journal is read again.
@@ -166,7 +175,7 @@ def _checked(proposal: Proposal) -> tuple[int | None, str, dict[str, Any]]:
         plain = all(type(value) in _PLAIN for value in tags.values()) and all(type(name) is str for name in tags)
         tags = dict(tags) if plain else msgspec.json.decode(msgspec.json.encode(tags))
     proposal.why.encode()
-    return until, proposal.why, tags
+    return proposal.why, tags
 
 
 def start_command(record: TrialRecord, objective: Objective, space: Space, seed: int) -> StartTrial:
@@ -181,6 +190,7 @@ def start_command(record: TrialRecord, objective: Objective, space: Space, seed:
         config=config,
         slot=record.slot,
         resume=not first,
-        donor=record.donor,
+        # Behind its first report it has a checkpoint of its own, or had: the donor has gone on meanwhile.
+        donor=record.donor if first or record.reports == 0 else None,
         seed=child_seed(seed, "trial", record.id),
     )

@@ -14,7 +14,7 @@ from offbeat.bench.files import FileDamaged
 from offbeat.bench.problem import Problem
 from offbeat.bench.references import completed, measured
 from offbeat.bench.suite import KNOWN, benchmark, benchmarks
-from offbeat.blackbox import FunctionBlackbox, TabularBlackbox
+from offbeat.blackbox import BlackboxRepository, FunctionBlackbox, TabularBlackbox, load_blackbox
 from offbeat.config_space import ordinal, uniform
 from offbeat.errors import InvalidArgument, UnknownPlugin
 
@@ -67,6 +67,18 @@ def test_a_repository_s_folders_are_names(tmp_path: Path) -> None:
     (tmp_path / "icml-deepar").mkdir()
     found = benchmark("icml-deepar-solar", str(tmp_path))
     assert (found.blackbox, found.dataset) == ("icml-deepar", "solar")
+
+
+def test_folders_of_the_default_repository_are_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra blackbox)")
+    monkeypatch.setenv("OFFBEAT_BLACKBOXES", str(tmp_path))
+    digits = load_blackbox("digits")
+    BlackboxRepository(tmp_path).write("my-box", {"one-task": digits})
+    made = benchmark("my-box-one-task")
+    assert (made.blackbox, made.dataset) == ("my-box", "one-task")
+    assert made.load().space == digits.space
+    with pytest.raises(InvalidArgument, match="Did you mean 'my-box'"):
+        benchmark("mybox")
 
 
 def test_a_file(tmp_path: Path) -> None:

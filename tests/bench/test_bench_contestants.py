@@ -53,7 +53,14 @@ def test_typed(text: str, found: list[tuple[str, str, dict[str, Any]]]) -> None:
         ("ahsa", UnknownPlugin, "Did you mean 'asha'"),
         ("randm", UnknownPlugin, "Did you mean 'random'"),
         ("asha,asha", InvalidArgument, "twice"),
-        ("asha:brackets", OffbeatError, "brackets"),
+        (
+            "asha:brackets",
+            InvalidArgument,
+            "'asha:brackets': options are written as .* Give it a value: asha:brackets=VALUE",
+        ),
+        ("asha:typ", InvalidArgument, "'asha:typ': options are written as NAME:KEY=VALUE.*Did you mean 'type'"),
+        ("random:seed", InvalidArgument, "'random:seed': options are written as NAME:KEY=VALUE"),
+        ("ofbeat:asha", OffbeatError, "offbeat"),
         (
             "asha:brackets=2,grace_perod=3",
             InvalidArgument,

@@ -91,6 +91,33 @@ def test_the_command(home: Path, tmp_path: Path, capsys: Any) -> None:
     assert [row["workers"] for row in found["workers"]] == [1, 2]
 
 
+def test_a_fit_that_knows_no_more_than_the_median_is_warned_of(tmp_path: Path, capsys: Any) -> None:
+    """What is good in one experiment is bad in the other."""
+    home = ["--home", str(tmp_path / "home")]
+    for name in ("one", "two"):
+        for i in range(24):
+            folder = tmp_path / name / f"{i:02}"
+            folder.mkdir(parents=True)
+            lr = (i + 1) / 25
+            (folder / "params.json").write_text(json.dumps({"lr": lr}))
+            loss = lr if name == "one" else 1 - lr
+            lines = [
+                {"loss": loss, "training_iteration": e, "timestamp": 100 + 9 * i + e, "time_total_s": e}
+                for e in range(1, EPOCHS + 1)
+            ]
+            (folder / "result.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        options = ["--metric", "loss", "--mode", "min", "--space", "lr=uniform(0, 1)", *home]
+        assert main(["import", "ray", str(tmp_path / name), *options]) == 0
+    capsys.readouterr()
+    shared = ["--schedulers", "random", "--seeds", "1", "-o", str(tmp_path / "bench"), *home]
+    assert main(["bench", "--from", "one", "two", "--workers", "1,2", *shared]) == 0
+    out = capsys.readouterr().out
+    assert "warning: loss: the end of full curves is predicted no better" in out
+    assert "Careful with past-1w, past-2w: loss: the end of full curves is predicted no better" in out
+    page = (tmp_path / "bench" / "comparison.md").read_text()
+    assert "**Careful with past-1w, past-2w:** loss: the end of full curves is predicted no better" in page
+
+
 def test_one_experiment_is_judged_by_its_own_trials(home: Path) -> None:
     found = past("one", home=home)
     assert found.fit.held_out == "trials"
@@ -134,3 +161,28 @@ def test_early_stopping_pays_on_the_fit_as_it_does_in_truth(tmp_path: Path) -> N
     comparison = compare("random,asha", [truth, *fitted.benchmarks], seeds=10, folder=tmp_path / "bench")
     ends = {group.name: [group.score(method, 1.0).mean for method in ("random", "asha")] for group in comparison.groups}
     assert all(asha < 0.8 * random for random, asha in (ends["digits"], ends["past"])), ends
+
+
+def test_experiments_without_levels_have_schedulers_of_their_own(tmp_path: Path, capsys: Any) -> None:
+    """ASHA has nothing to judge there; who names it is told so."""
+    home = ["--home", str(tmp_path / "home")]
+    for i in range(14):
+        folder = tmp_path / "ends" / f"{i:02}"
+        folder.mkdir(parents=True)
+        (folder / "params.json").write_text(json.dumps({"lr": (i + 1) / 15}))
+        line = {
+            "loss": (i - 5) ** 2 / 100,
+            "training_iteration": 1,
+            "timestamp": 100 + 9 * i,
+            "time_total_s": 1 + i % 3,
+        }
+        (folder / "result.json").write_text(json.dumps(line) + "\n")
+    options = ["--metric", "loss", "--mode", "min", "--space", "lr=uniform(0, 1)", *home]
+    assert main(["import", "ray", str(tmp_path / "ends"), *options]) == 0
+    shared = ["bench", "--from", "ends", "--seeds", "1", "-o", str(tmp_path / "bench"), *home]
+    capsys.readouterr()
+    assert main([*shared, "--json"]) == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"][:1]
+    assert {score["method"] for score in group["scores"]} == {"random", "tpe", "rea"}
+    assert main([*shared, "--schedulers", "asha"]) == 2
+    assert "leaves no rung below max_t=1" in capsys.readouterr().err

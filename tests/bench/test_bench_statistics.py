@@ -137,3 +137,32 @@ def test_nothing_in_common() -> None:
 def test_draws_repeat() -> None:
     assert np.array_equal(st.draws(5, 7), st.draws.__wrapped__(5, 7))
     assert (st.draws(5, 7).sum(1) == 5).all()
+
+
+@pytest.mark.parametrize(("first", "second"), [(30, 6), (10, 10), (5, 30)])
+@pytest.mark.parametrize("louder", [1.0, 4.0])
+def test_methods_with_seeds_of_their_own_are_told_apart_as_often_as_the_level_says(
+    first: int, second: int, louder: float
+) -> None:
+    """Also where the one with few seeds varies more, which is what Welch's freedom is for."""
+    generator = np.random.default_rng([first, second])
+    found = [
+        st.independent(
+            0.3 + 0.1 * (generator.normal(size=(1, first)) + generator.normal(size=(TASKS, first))),
+            louder * 0.1 * (generator.normal(size=(1, second)) + generator.normal(size=(TASKS, second))),
+        )
+        for _ in range(400)
+    ]
+    assert 0.91 <= np.mean([one.low <= 0.3 <= one.high for one in found]) <= 0.985
+    assert 0.02 <= np.mean([one.upper <= 0.3 for one in found]) <= 0.085
+    assert np.mean([one.mean for one in found]) == pytest.approx(0.3, abs=0.02)
+
+
+def test_seeds_that_only_one_method_has_count_where_they_are_independent() -> None:
+    many, few = np.full((2, 30), 0.5), np.full((2, 30), np.nan)
+    many[1, 20:] = 0.8
+    few[:, :6] = [[0.4], [0.7]]
+    found = st.independent(many, few)
+    assert found.mean == pytest.approx((0.5 + (0.5 * 20 + 0.8 * 10) / 30) / 2 - 0.55)
+    assert (found.seeds, found.losses, found.wins) == (6, (0,), (1,))
+    assert np.isnan(st.independent(many, np.full((2, 30), np.nan)).mean)

@@ -102,6 +102,16 @@ def test_no_number_of_steps_makes_a_finding(steps: int, start: int) -> None:
     assert not judged(evidence(plan, **own)).findings
 
 
+@pytest.mark.parametrize("promoted", [True, False])
+def test_a_signal_between_saving_and_reporting_is_no_finding(promoted: bool) -> None:
+    """What was saved and not reported is done: the script is right to go on behind it."""
+    found = judged(evidence(killed=pair(5), **({} if promoted else {"promoted": None})))
+    assert not found.findings
+    assert any(
+        "goes on with 5 after 3; 4 was saved, and SIGKILL came before its report" in one.text for one in found.passed
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "other", "says"),
     [
@@ -130,7 +140,17 @@ def test_no_number_of_steps_makes_a_finding(steps: int, start: int) -> None:
         ("resume-starts-over", {"killed": pair(1)}, "the script began at level 1 again"),
         ("resume-repeats", {"killed": pair(2)}, "went on from level 2: 2 levels were trained twice"),
         ("resume-repeats-one", {"killed": pair(3)}, "After SIGKILL at level 3 this level was trained once more"),
-        ("resume-skips", {"killed": pair(5)}, "The last report before SIGKILL was 3, the first after it 5"),
+        (
+            "resume-skips",
+            {"killed": pair(5), "stopped": None, "promoted": (run(range(1, 4), told=3), run(range(5, 7), attempt=1))},
+            "The last report before SIGKILL was 3, the first after it 5",
+        ),
+        (
+            "resume-skips",
+            {"killed": pair(5, lambda n: 1 / n), "stopped": None, "promoted": None},
+            "The last report before SIGKILL was 3, the first after it 5",
+        ),
+        ("resume-skips", {"killed": pair(6)}, "The last report before SIGKILL was 3, the first after it 6"),
         ("resume-differs", {"killed": pair(4, lambda n: 2.0)}, "loss at level 6 is 2 instead of 0.1429"),
         (
             "resume-fails",

@@ -15,18 +15,30 @@ from offbeat.optimizer.baselines import (
     BOHB,
     BORE,
     CQR,
+    DEHB,
+    EHVI,
+    MOASHA,
     MOBSTER,
+    MOREA,
+    NSGA2,
     PASHA,
+    PB2,
     REA,
     TPE,
+    AutomaticTerminationCriterion,
     BayesianOptimization,
     ConstrainedBayesianOptimization,
+    CostASHA,
     CostAwareBayesianOptimization,
     GridSearch,
+    LinearScalarization,
     MedianStoppingRule,
+    MORandomScalarizationBayesOpt,
     PopulationBasedTraining,
     RandomSearch,
+    SyncBOHB,
     SyncHyperband,
+    SyncMOBSTER,
 )
 from offbeat.protocols import Scheduler
 from offbeat.testing.scheduler_suite import SchedulerContract
@@ -103,6 +115,14 @@ class TestAshaPromotionTellingTheMaximum(SchedulerContract):
         return ASHA(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", type="promotion")
 
 
+class TestCostASHA(SchedulerContract):
+    trials = 16
+
+    def make(self, **arguments: Any) -> Scheduler:
+        # What it reports as its quality is its cost too, so that costs differ.
+        return CostASHA(**arguments, resource_attr="epoch", max_t=9, cost_attr="cost", brackets=2)
+
+
 class TestPASHA(SchedulerContract):
     trials = 16
 
@@ -123,6 +143,24 @@ class TestSyncHyperbandTellingTheMaximum(SchedulerContract):
     def make(self, config_space: Any, **arguments: Any) -> Scheduler:
         space = {**config_space, "epochs": 9}
         return SyncHyperband(space, **arguments, resource_attr="epoch", max_resource_attr="epochs", brackets=2)
+
+
+class TestDEHB(SchedulerContract):
+    trials = 16
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return DEHB(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestDEHBTellingTheMaximum(TestDEHB):
+    config_space = {**TestGridSearchInOrder.config_space, "clip": optional(uniform(0, 1))}  # noqa: RUF012
+    small_space = TestGridSearchInOrder.small_space
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        space = {**config_space, "epochs": 9}
+        options: dict[str, Any] = {"mutation_factor": 0.8, "crossover_probability": 0.3, "grace_period": 3}
+        return DEHB(space, **arguments, **options, resource_attr="epoch", max_resource_attr="epochs")
 
 
 class TestMedianStoppingRule(SchedulerContract):
@@ -159,6 +197,20 @@ class TestPopulationBasedTrainingInTurns(SchedulerContract):
         space = {**config_space, "epochs": 9}
         options: dict[str, Any] = {"population_size": 6, "quantile_fraction": 0.5, "resample_probability": 0.5}
         return PopulationBasedTraining(space, **arguments, **options, resource_attr="epoch", max_resource_attr="epochs")
+
+
+class TestPB2(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    allows_duplicates = True
+    ends_by_itself = True
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return PB2(**arguments, resource_attr="epoch", max_t=9, perturbation_interval=1, quantile_fraction=0.5)
+
+
+class TestPB2OverConditions(TestPB2):
+    config_space = TestGridSearchInOrder.config_space
 
 
 class TestTPE(SchedulerContract):
@@ -224,6 +276,24 @@ class TestBayesianOptimizationOverConditions(TestBayesianOptimization):
     crash_stride = 11
 
 
+class TestAutomaticTermination(SchedulerContract):
+    trials = 9
+    crash_stride = 5
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return AutomaticTerminationCriterion(**arguments, scheduler="random-search", threshold=1e-9, warm_up=5)
+
+
+class TestAutomaticTerminationThatEnds(TestAutomaticTermination):
+    ends_by_itself = True
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options: dict[str, Any] = {"num_init_random": 3, "num_candidates": 12}
+        return AutomaticTerminationCriterion(
+            **arguments, scheduler="tpe", scheduler_options=options, threshold=1e3, warm_up=4
+        )
+
+
 class TestBOHB(SchedulerContract):
     trials = 16
     crash_stride = 5
@@ -285,6 +355,12 @@ class TestMOBSTER(SchedulerContract):
         return MOBSTER(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
 
 
+class TestMOBSTEROverConditions(TestMOBSTER):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 29
+
+
 class TestMOBSTERPromoting(TestMOBSTER):
     crash_stride = 17
 
@@ -298,3 +374,118 @@ class TestMOBSTERPromoting(TestMOBSTER):
             backend="numpy",
             brackets=2,
         )
+
+
+class TestSyncBOHB(TestBOHB):
+    crash_stride = 9
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncBOHB(**arguments, resource_attr="epoch", max_t=9, min_points=2, num_candidates=12)
+
+
+class TestSyncMOBSTER(TestMOBSTER):
+    trials = 6
+    crash_stride = 17
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return SyncMOBSTER(
+            **arguments, resource_attr="epoch", max_t=9, grace_period=3, num_init_random=2, backend="numpy"
+        )
+
+
+class TestMOASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOASHA(**arguments, resource_attr="epoch", max_t=9)
+
+
+class TestMOASHAByAWeightedSum(TestMOASHA):
+    metric = ("loss", "latency", "size")
+
+    def make(self, config_space: Any, **arguments: Any) -> Scheduler:
+        weights = {"loss": 1.0, "size": 0.5}
+        space = {**config_space, "epochs": 9}
+        return MOASHA(
+            space,
+            **arguments,
+            time_attr="epoch",
+            max_resource_attr="epochs",
+            priority=weights,
+            brackets=2,
+            searcher="random",
+        )
+
+
+class TestNSGA2(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4)
+
+
+class TestNSGA2OverConditions(TestNSGA2):
+    config_space = TestTPEOverConditions.config_space
+    small_space = TestGridSearchInOrder.small_space
+    crash_stride = 7
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return NSGA2(**arguments, population_size=4, constraints={"size": "<= 0.5", "accuracy": ">= -0.9"})
+
+
+class TestMOREA(SchedulerContract):
+    trials = 16
+    crash_stride = 3
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MOREA(**arguments, population_size=4, sample_size=3)
+
+
+class TestEHVI(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestEHVIWithConstraints(TestEHVI):
+    crash_stride = 17
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return EHVI(**arguments, num_init_random=2, backend="numpy", constraints={"accuracy": ">= -0.9"})
+
+
+class TestMORandomScalarizationBayesOpt(SchedulerContract):
+    trials = 5
+    crash_stride = 11
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return MORandomScalarizationBayesOpt(**arguments, num_init_random=2, backend="numpy")
+
+
+class TestLinearScalarizationOfASHA(SchedulerContract):
+    trials = 16
+    metric = ("loss", "latency")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"max_t": 9, "type": "promotion"}
+        return LinearScalarization(**arguments, scheduler="asha", scheduler_options=options, resource_attr="epoch")
+
+
+class TestLinearScalarizationOfREA(SchedulerContract):
+    trials = 16
+    crash_stride = 5
+    metric = ("loss", "latency", "size")
+
+    def make(self, **arguments: Any) -> Scheduler:
+        options = {"population_size": 4, "sample_size": 3}
+        weights = {"loss": 1.0, "size": 0.5}
+        return LinearScalarization(**arguments, scheduler="rea", scheduler_options=options, weights=weights)

@@ -77,9 +77,11 @@ def test_checkpoints_of_trials_that_will_not_go_on_are_deleted_if_asked_for(lab:
     game = lab.Game(lab.Toy(decisions, limit=4), n_workers=4).begin()
     game.conductor.delete_checkpoints = True
     for trial, how in ((0, "ended"), (1, "ended"), (2, "finished"), (3, "failed")):
-        game.report(trial, 1)
+        game.report(trial, 1, loss=1.0 if trial != 2 else 0.5)
         game.end(trial, how)
+    # Trial 0 had the best result until trial 2 reported; the next decision is at the end of that.
     assert [c.trial for c in game.commands if isinstance(c, DeleteCheckpoints)] == [0, 3]
+    assert [event.trial for event in game.of(ev.CheckpointDeleted)] == [0, 3]
 
 
 def test_a_paused_trial_that_another_s_result_stops_loses_its_checkpoints(lab: Any) -> None:
@@ -87,7 +89,7 @@ def test_a_paused_trial_that_another_s_result_stops_loses_its_checkpoints(lab: A
     game.conductor.delete_checkpoints = True
     game.report(0, 1)
     game.end(0, "ended")
-    game.report(1, 1)
+    game.report(1, 1, loss=0.5)
     assert game.ledger[TrialId(0)].status is Status.STOPPED
     assert [c.trial for c in game.commands if isinstance(c, DeleteCheckpoints)] == [0]
 

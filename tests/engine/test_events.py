@@ -20,6 +20,8 @@ WIRE = {
     "limits-changed": ["at", "limits"],
     "instructed": ["at", "what", "trial", "config", "why"],
     "model-fitted": ["at", "number", "model", "state"],
+    "checkpoint-saved": ["at", "trial", "attempt", "size"],
+    "checkpoint-deleted": ["at", "trial", "why"],
     "plugin-failed": ["at", "group", "name", "where", "error", "traceback"],
     "experiment-closed": ["at", "session", "outcome", "reason"],
 }

@@ -75,7 +75,7 @@ def straight(game: Any, signal: Any, taken: list[Any]) -> None:
         conductor.commands.clear()
         return conductor.closing is None
 
-    left = conductor.plain.take(lambda _until: next(source, None), submit, fill)
+    left = conductor.plain.take(lambda _until, _passing: next(source, None), submit, fill)
     if left is signal:
         conductor.signal(signal, game.now)
     else:

@@ -64,6 +64,8 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], dict[str, Any
     "time, delays": (tied("random"), box(**LATE), {"stop_criterion": StoppingCriterion(max_wallclock_time=61.5)}),
     "results, delays": (tied(), box(**LATE), {"stop_criterion": StoppingCriterion(max_num_evaluations=60)}),
     "thinking": (tied(), box(thinking_time=0.5, dollars_per_hour=2.0), {}),
+    "checkpoint budget": (tied("promotion"), box(checkpoint_size=1000), {"checkpoint_budget": 7000}),
+    "checkpoint budget, delays": (tied("promotion"), box(checkpoint_size=1000, **LATE), {"checkpoint_budget": 7000}),
 }
 
 EVERY_WAY = ("stopping", "promotion")

@@ -92,22 +92,32 @@ BUILDERS = {
 }
 
 
-def compare(lab: Any, kind: str, seeds: range) -> None:
+def compare(lab: Any, build: Any, seeds: range) -> None:
     for seed in seeds:
-        clean = play(lab, BUILDERS[kind](lab), seed, None)
-        assert play(lab, BUILDERS[kind](lab), seed, random.Random(-seed - 1)) == clean, seed
+        clean = play(lab, build, seed, None)
+        assert play(lab, build, seed, random.Random(-seed - 1)) == clean, seed
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_a_thousand_disturbed_runs_decide_as_the_clean_ones(lab: Any, kind: str) -> None:
-    compare(lab, kind, range(334))
+    compare(lab, BUILDERS[kind](lab), range(334))
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_ten_thousand_disturbed_runs_decide_as_the_clean_ones(lab: Any, kind: str) -> None:
-    compare(lab, kind, range(1000, 4334))
+    compare(lab, BUILDERS[kind](lab), range(1000, 4334))
+
+
+def test_disturbed_runs_of_every_method_decide_as_the_clean_ones(lab: Any, method: Any) -> None:
+    compare(lab, lambda: method.make(lab.space), range(2 if method.model else 20))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_a_thousand_disturbed_runs_of_every_method(lab: Any, method: Any) -> None:
+    compare(lab, lambda: method.make(lab.space), range(1000, 1060 if method.model else 2000))
 
 
 # --- the same behind the simulated backend, journal and all

@@ -59,15 +59,19 @@ def flaky(seed: int) -> Any:
     return script
 
 
-def some_tuner(lab: Any, home: Any, seed: int) -> Any:
-    dice = random.Random(seed)
+def some_scheduler(lab: Any, dice: random.Random, seed: int) -> Any:
     kind = dice.choice(["random", "stopping", "promotion"])
     options: dict[str, Any] = {"random_seed": seed}
     if kind != "random":
         options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
+    return lab.random_search(**options) if kind == "random" else lab.asha(kind, **options)
+
+
+def some_tuner(lab: Any, home: Any, seed: int, method: Any = None) -> Any:
+    dice = random.Random(seed)
     return lab.tuner(
         home,
-        lab.random_search(**options) if kind == "random" else lab.asha(kind, **options),
+        some_scheduler(lab, dice, seed) if method is None else method.make(lab.space, random_seed=seed),
         flaky(seed),
         stop_criterion=StoppingCriterion(
             **dice.choice([{"max_num_trials_started": 15}, {"max_num_evaluations": 60}, {"max_wallclock_time": 30.0}])
@@ -79,10 +83,10 @@ def some_tuner(lab: Any, home: Any, seed: int) -> Any:
     )
 
 
-def campaign(lab: Any, watched: dict[str, int], seeds: range) -> None:
+def campaign(lab: Any, watched: dict[str, int], seeds: range, method: Any = None) -> None:
     for seed in seeds:
         home = lab.home / str(seed)
-        assert lab.run(some_tuner(lab, home, seed)).outcome == "done"
+        assert lab.run(some_tuner(lab, home, seed, method)).outcome == "done"
         lab.check_closed(home)
     assert watched["count"] > 10 * len(seeds)
 
@@ -95,6 +99,18 @@ def test_something_always_goes_on(lab: Any, watched: dict[str, int]) -> None:
 @pytest.mark.timeout(600)
 def test_something_always_goes_on_in_many_runs(lab: Any, watched: dict[str, int]) -> None:
     campaign(lab, watched, range(40, 1000))
+
+
+def test_something_always_goes_on_with_every_method(lab: Any, watched: dict[str, int], method: Any) -> None:
+    campaign(lab, watched, range(1 if method.model else 6), method)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_something_always_goes_on_in_many_runs_with_every_method(
+    lab: Any, watched: dict[str, int], method: Any
+) -> None:
+    campaign(lab, watched, range(40, 70 if method.model else 300), method)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -194,15 +210,17 @@ def some_backend(simulation: Any, dice: random.Random) -> Any:
     )
 
 
-def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
+def some_simulation(lab: Any, simulation: Any, home: Any, seed: int, method: Any = None) -> Any:
     dice = random.Random(seed)
     kind = dice.choice(simulation.KINDS)
     options: dict[str, Any] = {"nonfinite": dice.choice(["fail", "ignore"])}
-    if kind != "random":
+    if kind != "random" and method is None:
         options |= {"brackets": dice.randrange(1, 3), "rule": dice.choice(["paper", "quantile"])}
     return lab.tuner(
         home,
-        simulation.scheduler(kind, seed, **options),
+        simulation.scheduler(kind, seed, **options)
+        if method is None
+        else method.make({**simulation.SPACE, "epochs": simulation.LEVELS}, random_seed=seed, **options),
         backend=some_backend(simulation, dice),
         stop_criterion=StoppingCriterion(**dice.choice(LIMITS)),
         n_workers=dice.randrange(1, 9),
@@ -214,15 +232,15 @@ def some_simulation(lab: Any, simulation: Any, home: Any, seed: int) -> Any:
     )
 
 
-def simulated_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range) -> None:
+def simulated_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range, method: Any = None) -> None:
     done = 0
     for seed in seeds:
         home = simulation.fresh()
         with suppress(TooManyFailures):
-            assert lab.run(some_simulation(lab, simulation, home, seed)).outcome == "done"
+            assert lab.run(some_simulation(lab, simulation, home, seed, method)).outcome == "done"
             done += 1
         lab.check_closed(home)
-    assert done > 0.8 * len(seeds)
+    assert done > 0.8 * len(seeds) - 3  # some are meant to end by too many failures
     assert watched["count"] > 10 * len(seeds)
 
 
@@ -234,6 +252,20 @@ def test_something_always_goes_on_in_simulated_time(lab: Any, simulation: Any, w
 @pytest.mark.timeout(600)
 def test_something_always_goes_on_in_many_simulations(lab: Any, simulation: Any, watched: dict[str, int]) -> None:
     simulated_campaign(lab, simulation, watched, range(60, 1060))
+
+
+def test_something_always_goes_on_in_simulated_time_with_every_method(
+    lab: Any, simulation: Any, watched: dict[str, int], method: Any
+) -> None:
+    simulated_campaign(lab, simulation, watched, range(3 if method.model else 10), method)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_something_always_goes_on_in_many_simulations_with_every_method(
+    lab: Any, simulation: Any, watched: dict[str, int], method: Any
+) -> None:
+    simulated_campaign(lab, simulation, watched, range(60, 120 if method.model else 1060), method)
 
 
 def changed_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range) -> None:

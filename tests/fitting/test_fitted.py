@@ -171,6 +171,7 @@ def test_the_fit_says_what_was_cut_and_how_far_it_can_be_believed(lab: Any) -> N
     text = "\n".join(fit.lines())
     assert f"{fit.cut} cut early (censored)" in text
     assert "errors of held-out trials" in text
+    assert "no better" not in text
     assert msgspec.json.decode(msgspec.json.encode(fit))["objectives"][0]["name"] == "loss"
 
 
@@ -189,6 +190,13 @@ def test_noise_is_told_to_be_no_ranking(lab: Any) -> None:
     fit = FittedBlackbox([lot]).fit
     assert "comparisons on this fit say little" in "\n".join(fit.warnings)
     assert fit.objectives[0].inside > 0.6
+    # Nor to be better than the median, where it is not.
+    told = "loss: the end of full curves is predicted no better"
+    for error, warned in ((0.09, False), (0.1, True), (0.11, True), (None, False)):
+        one = msgspec.structs.replace(fit.objectives[0], error_full=error, naive_full=0.1, error_cut=0.2, naive_cut=0.3)
+        found = msgspec.structs.replace(fit, objectives=(one,)).warnings
+        assert any(text.startswith(told) for text in found) == warned, error
+        assert not any("last level of cut ones" in text for text in found)
 
 
 def test_the_table_of_digits_is_found_again_from_a_search_with_early_stopping(tmp_path: Any) -> None:

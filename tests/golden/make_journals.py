@@ -33,7 +33,18 @@ from offbeat.backend import LocalBackend, SimulatedBackend
 from offbeat.config_space import uniform
 from offbeat.home import ExperimentFolder
 from offbeat.journal import Journal, decision_digest, read_journal
-from offbeat.optimizer.baselines import ASHA, GridSearch, MedianStoppingRule, RandomSearch
+from offbeat.optimizer.baselines import (
+    ASHA,
+    BOHB,
+    DEHB,
+    PASHA,
+    AutomaticTerminationCriterion,
+    BayesianOptimization,
+    GridSearch,
+    MedianStoppingRule,
+    RandomSearch,
+    SyncHyperband,
+)
 from offbeat.parts import recorded_spec
 from offbeat.protocols import Scheduler
 from offbeat.replay.rebuilding import rebuilt
@@ -156,6 +167,33 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     ),
     "median-stopping-rule": lambda home: simulated(
         home, MedianStoppingRule(config_space(), "val_error", grace_population=3, **RESOURCE), 7, cuts=(88,)
+    ),
+    "bayesian-optimization": lambda home: simulated(
+        home, BayesianOptimization(config_space(), "val_error", backend="numpy", **RESOURCE), 8, cuts=(150,)
+    ),
+    "automatic-termination": lambda home: simulated(
+        home,
+        AutomaticTerminationCriterion(
+            scheduler=ASHA(config_space(), "val_error", **RESOURCE), threshold=0.5, warm_up=5
+        ),
+        40,
+    ),
+    "pasha": lambda home: simulated(home, PASHA(config_space(), "val_error", **RESOURCE), 12, cuts=(57,)),
+    "bohb": lambda home: simulated(home, BOHB(config_space(), "val_error", min_points=2, **RESOURCE), 12, cuts=(70,)),
+    "sync-hyperband": lambda home: simulated(
+        home,
+        SyncHyperband(config_space(), "val_error", grace_period=3, **RESOURCE),
+        10,
+        faults="crash-400000%,spot-200000%",
+        max_retries=1,
+        cuts=(44, 90),
+    ),
+    "dehb": lambda home: simulated(
+        home,
+        DEHB(config_space(), "val_error", grace_period=3, **RESOURCE),
+        14,
+        faults="crash-200000%",
+        cuts=(50, 130),
     ),
     "asha-local": local,
     "median-ask-tell": asked,

@@ -64,7 +64,7 @@ def test_json_and_mistakes(source: Path, tmp_path: Path, capsys: Any) -> None:
     assert main(["import", "ray", str(source), *said, "--json", *home]) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == 2
     for argv, message in (
-        (["ray", str(source), *said], "Experiment 'tuned' exists already"),
+        (["ray", str(source), *said], "'tuned' exists already: give the imported one another name (--name, name=)."),
         (["rai", str(source)], "Did you mean 'ray'?"),
         (["ray", str(source / "x"), *said], "There is no folder"),
         (["ray", str(source), *said, "--name", "a/b"], "is not usable"),

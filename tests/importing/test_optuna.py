@@ -85,7 +85,12 @@ def test_a_study_with_curves_pruned_and_failed_trials(url: str, tmp_path: Path) 
     assert (origin["tool"], origin["version"], origin["name"]) == ("optuna", optuna.__version__, "mine")
     assert origin["source"] == str(tmp_path / "study.db")
     notes = "\n".join(origin["notes"])
-    for piece in ("1 trials that failed before", "spread evenly", "counted from 0", "'momentum' was assumed"):
+    for piece in (
+        "1 trial left out: failed, or still running",
+        "spread evenly",
+        "counted from 0",
+        "'momentum' was assumed",
+    ):
         assert piece in notes
     assert (experiment.spec.resource_attr, experiment.spec.max_t) == ("step", 6)
 
@@ -155,7 +160,7 @@ def test_running_and_waiting_trials(url: str, tmp_path: Path) -> None:
     study.enqueue_trial({"x": 0.5})
     experiment = read(tmp_path, url)
     assert [record.status.value for record in experiment.ledger] == ["finished", "finished", "interrupted"]
-    assert "wait to be started" in "\n".join(experiment.spec.metadata["imported"]["notes"])
+    assert "not started yet" in "\n".join(experiment.spec.metadata["imported"]["notes"])
 
 
 def test_a_journal_file_and_one_whose_last_line_is_half_written(tmp_path: Path) -> None:

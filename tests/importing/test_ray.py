@@ -105,7 +105,7 @@ def test_an_experiment(results: Folder) -> None:
     assert experiment.sessions[0].started == BEGAN
     notes = "\n".join(experiment.spec.metadata["imported"]["notes"])
     assert "'lr' was guessed from 4 values" in notes
-    assert "1 trials that ended before training_iteration 3 are taken to have been stopped" in notes
+    assert "1 trial ended before training_iteration 3: taken to have been stopped" in notes
 
 
 def test_without_its_state_file_the_folders_tell_it(results: Folder) -> None:

@@ -199,7 +199,13 @@ def test_what_is_no_experiment(tmp_path: Path) -> None:
     broken = folder(tmp_path / "broken", ROWS)
     whole = (broken / "results.csv.zip").read_bytes()
     (broken / "results.csv.zip").write_bytes(whole[: len(whole) // 2])
-    assert "results.csv.zip cannot be read" in told(broken)
+    assert "results.csv.zip cannot be read: it is no whole archive. Copy it again" in told(broken)
+    middle = whole.index(b"results.csv") + len(b"results.csv") + 4
+    (broken / "results.csv.zip").write_bytes(whole[:middle] + b"\xff" * 8 + whole[middle + 8 :])
+    assert "results.csv.zip cannot be read: it is no whole archive" in told(broken)
+    with zipfile.ZipFile(broken / "results.csv.zip", "w") as archive:
+        archive.writestr("results.csv", b"trial_id,st_tuner_time,loss\n\xff\xfe\n")
+    assert "results.csv.zip cannot be read: its table is no CSV" in told(broken)
     with zipfile.ZipFile(broken / "results.csv.zip", "w") as archive:
         archive.writestr("results.csv", "trial_id,st_tuner_time,loss\n0,1.0,0.5\n1,2.0\n")
     assert "results.csv.zip, line 3: not a table of Syne Tune" in told(broken)

@@ -42,7 +42,7 @@ def test_experiments_by_name_or_loaded_and_axes_of_the_caller(
     from matplotlib.figure import Figure
 
     monkeypatch.setenv("OFFBEAT_HOME", str(gallery.home))
-    given: Any = ["pareto", "seed-0"] if name == "comparison" else "pareto" if name == "pareto_front" else "stopping"
+    given: Any = ["random", "seed-0"] if name == "comparison" else "pareto" if name == "pareto_front" else "stopping"
     if name == "comparison":
         given = ["seed-0", "seed-1"]
     plot = getattr(plots, name)

@@ -188,6 +188,18 @@ def test_metrics_are_checked(gallery: Any, plot: Any) -> None:
         plot(gallery.stopping, mode="low")
 
 
+@pytest.mark.parametrize("plot", [best_so_far, comparison])
+def test_experiments_of_different_objectives_are_not_mixed(gallery: Any, plot: Any) -> None:
+    """`pareto` maximises its accuracy, `random` minimises its loss; both report both."""
+    with pytest.raises(
+        errors.InvalidArgument, match=r"random is drawn by loss \(min\), and pareto optimises accuracy \(max\)"
+    ):
+        plot([gallery.random, gallery.pareto])
+    with pytest.raises(errors.InvalidArgument, match="have an objective in common, or say metric= and mode="):
+        plot([gallery.pareto, gallery.random], metric="accuracy")
+    assert plot([gallery.random, gallery.pareto], metric="loss", mode="min").axes
+
+
 def test_quantiles_of_columns_are_numpy_s_where_all_is_finite() -> None:
     from offbeat_plugins.plots.steps import quantile
 

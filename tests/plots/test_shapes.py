@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from offbeat import errors
+from offbeat import errors, load_experiment
 from offbeat import events as ev
+from offbeat.events import MetricSpec
+from offbeat.home import ExperimentFolder
+from offbeat.journal import Journal
 from offbeat.plots import parallel_coordinates, pareto_front, rung_occupancy, slices
 
 
@@ -139,13 +143,6 @@ def brute_front(points: Any) -> list[bool]:
     ]
 
 
-@given(arrays(float, st.tuples(st.integers(1, 25), st.integers(2, 4)), elements=st.integers(0, 6)))
-def test_the_front_is_what_nothing_beats(points: Any) -> None:
-    from offbeat_plugins.plots.pareto import front
-
-    assert front(points).tolist() == brute_front(points.tolist())
-
-
 def test_pareto_front_of_mixed_modes(gallery: Any) -> None:
     rows = [
         (e.metrics["accuracy"], e.metrics["size"])
@@ -161,6 +158,33 @@ def test_pareto_front_of_mixed_modes(gallery: Any) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy (max)", "size (min)")
     # Between two of them, at an accuracy above the left one's, only the right one's size is reached.
     assert line.get_drawstyle() == "steps-pre"
+
+
+@pytest.mark.parametrize("bound", [13, 0])
+def test_results_in_which_a_constraint_does_not_hold_are_drawn_apart(
+    gallery: Any, tmp_path: Path, bound: float
+) -> None:
+    """They beat nobody, and nothing else is drawn of them; with the second bound none is left for a front."""
+    opened, *events = gallery.events(gallery.pareto)
+    metrics = (*opened.spec.metrics, MetricSpec("epoch", role="constraint", bound=bound))
+    spec = msgspec.structs.replace(opened.spec, metrics=metrics)
+    folder = ExperimentFolder(tmp_path / "bounded")
+    with Journal.create(folder) as journal:
+        journal.commit([msgspec.structs.replace(opened, spec=spec), *events], sync=False)
+    rows = [e.metrics for one in results(events).values() for e in one]
+    held = [(row["accuracy"], row["size"]) for row in rows if row["epoch"] <= bound]
+    lost = [(row["accuracy"], row["size"]) for row in rows if row["epoch"] > bound]
+    assert lost
+    keep = brute_front([(-accuracy, size) for accuracy, size in held])
+    (axes,) = pareto_front(load_experiment(folder.path)).axes
+    others, apart, line = axes.lines
+    assert sorted(map(tuple, line.get_xydata())) == sorted(row for row, kept in zip(held, keep, strict=True) if kept)
+    assert sorted(map(tuple, others.get_xydata())) == sorted(
+        row for row, kept in zip(held, keep, strict=True) if not kept
+    )
+    assert sorted(map(tuple, apart.get_xydata())) == sorted(lost)
+    assert (apart.get_marker(), apart.get_label()) == ("x", "bounded: a constraint does not hold")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy (max)", "size (min)")
 
 
 def test_three_objectives_have_a_panel_for_each_pair(gallery: Any) -> None:

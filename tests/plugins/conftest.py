@@ -19,6 +19,9 @@ def _loaded(name: str) -> Any:
 
 
 local = _loaded("local_runs").local
+engine = _loaded("engine_processes").engine
+populations = pytest.fixture(lambda: _loaded("populations"), name="populations")
 simulation = _loaded("simulated_runs").simulation
 lines = pytest.fixture(lambda: _loaded("lines"), name="lines")
 game = pytest.fixture(lambda: _loaded("model_games").Game, name="game")
+bracket_game = pytest.fixture(lambda: _loaded("bracket_games").Game, name="bracket_game", scope="session")

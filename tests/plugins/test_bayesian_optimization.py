@@ -10,8 +10,11 @@ import pytest
 from offbeat import events as ev
 from offbeat.config_space import choice, loguniform, optional, randint, require, uniform, when
 from offbeat.describe import build, describe
-from offbeat.errors import InvalidArgument
+from offbeat.errors import InvalidArgument, MissingExtra
 from offbeat.optimizer.baselines import BayesianOptimization, RandomSearch
+from offbeat_plugins.acquisition.options import Options
+from offbeat_plugins.acquisition.solvers import solver
+from offbeat_plugins.searchers.gp import computed_by
 
 MIXED: dict[str, Any] = {
     "lr": loguniform(1e-5, 1e-1),
@@ -139,3 +142,26 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_several_metrics_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="one metric"):
         BayesianOptimization(MIXED, ["loss", "cost"])
+
+
+def test_without_jax_numpy_computes_the_same_algorithm_and_the_log_says_so(
+    game: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    without = BayesianOptimization(MIXED, "loss", random_seed=1)
+    assert "JAX is not installed" in caplog.text
+    assert "offbeat[jax]" in caplog.text
+    with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[jax\]'"):
+        BayesianOptimization(MIXED, "loss", backend="jax")
+    caplog.clear()
+    asked = BayesianOptimization(MIXED, "loss", random_seed=1, backend="numpy")
+    assert not caplog.text
+    assert game(without, distance).play(7).configs == game(asked, distance).play(7).configs
+
+
+def test_by_default_jax_computes_where_it_is_the_faster_one() -> None:
+    pytest.importorskip("jax", reason="the path under test is JAX's: pip install 'offbeat[jax]'")
+    options = Options(**computed_by("auto"))
+    assert [solver(options, n).name for n in (2, 384, 385, 1000)] == ["jax", "jax", "numpy", "numpy"]
+    assert solver(Options(**computed_by("jax")), 1000).name == "jax"
+    assert solver(Options(**computed_by("numpy")), 2).name == "numpy"

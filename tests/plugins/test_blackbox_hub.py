@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from signal import SIGKILL
 from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,7 +35,7 @@ class Hub:
     Attributes:
         files: path in the repository -> content; large: those that are described by SHA-256.
         cut: path -> bytes after which the connection breaks, and how often it does.
-        wrong: path -> what is sent in place of the content.
+        wrong: path -> what is sent in place of the content; deaf: ranges are ignored.
         asked: (method, path in the repository, first byte) of every request for a file.
     """
 
@@ -41,6 +44,7 @@ class Hub:
         self.large: set[str] = set()
         self.cut: dict[str, list[int]] = {}
         self.wrong: dict[str, bytes] = {}
+        self.deaf = False
         self.asked: list[tuple[str, str, int]] = []
         self.requests = 0
         self.endpoint = ""
@@ -97,7 +101,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             content = hub.wrong.get(path, hub.files[path])
             tag = sha256(hub.files[path]).hexdigest() if path in hub.large else git(hub.files[path])
             given = self.headers.get("Range", "")
-            start = int(given.removeprefix("bytes=").partition("-")[0]) if given else 0
+            start = int(given.removeprefix("bytes=").partition("-")[0]) if given and not hub.deaf else 0
             hub.asked.append((self.command, path, start))
             headers = {"ETag": f'"{tag}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
             if start:
@@ -211,7 +215,7 @@ def test_a_folder_is_gone_on_with_after_a_broken_download(
     path = "fcnet/objectives_evaluations.npy"
     hub.cut[path] = [0, 1000]
     patient(monkeypatch)
-    with pytest.raises(HubUnavailable, match="files that are whole are kept"):
+    with pytest.raises(HubUnavailable, match="what was fetched is kept"):
         load_blackbox("fcnet", "a", repository=root)
     assert BlackboxRepository(root).names() == []
     before = len(hub.asked)
@@ -219,6 +223,64 @@ def test_a_folder_is_gone_on_with_after_a_broken_download(
     load_blackbox("fcnet", "a", repository=root)
     assert [name for method, name, _ in hub.asked[before:] if method == "GET"] == [path]
     assert BlackboxRepository(root).verify("fcnet") is None
+
+
+KILLED = """
+import os, signal, sys
+from huggingface_hub import constants, file_download
+from offbeat.blackbox import load_blackbox
+
+constants.DOWNLOAD_CHUNK_SIZE = 16
+file_download.time.sleep = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+load_blackbox("fcnet", "a", repository=sys.argv[1])
+"""
+"""Fetches a folder and is killed when the connection breaks for the first time."""
+
+
+def test_a_file_is_gone_on_with_after_its_process_was_killed(
+    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "fcnet/objectives_evaluations.npy"
+    for _ in range(2):
+        hub.cut[path] = [100, 1]
+        died = subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False, capture_output=True)
+        assert died.returncode == -SIGKILL, died.stderr.decode()
+        assert BlackboxRepository(root).names() == []
+    patient(monkeypatch)
+    load_blackbox("fcnet", "a", repository=root)
+    assert [start for method, name, start in hub.asked if method == "GET" and name == path] == [0, 96, 192]
+    assert BlackboxRepository(root).verify("fcnet") is None
+    assert fetched(hub).count("fcnet/metadata.json") == 1
+    assert not (root / ".hub" / "synetune--blackbox-repository" / ".partial" / "fcnet").exists()
+
+
+@pytest.mark.parametrize("begun", [b"", b"other bytes than the hub's", bytes(10_000)])
+def test_what_was_begun_with_other_bytes_is_begun_anew(hub: Hub, root: Path, begun: bytes) -> None:
+    path = "fcnet/objectives_evaluations.npy"
+    place = root / ".hub" / "synetune--blackbox-repository" / ".partial" / "fcnet" / ".begun"
+    place.mkdir(parents=True)
+    (place / sha256(hub.files[path]).hexdigest()).write_bytes(begun)
+    load_blackbox("fcnet", "a", repository=root)
+    assert [start for method, name, start in hub.asked if name == path and method == "GET"][-1] == 0
+    assert BlackboxRepository(root).verify("fcnet") is None
+
+
+def test_a_hub_that_ignores_where_to_go_on_is_begun_anew(hub: Hub, root: Path) -> None:
+    path = "fcnet/objectives_evaluations.npy"
+    place = root / ".hub" / "synetune--blackbox-repository" / ".partial" / "fcnet" / ".begun"
+    place.mkdir(parents=True)
+    (place / sha256(hub.files[path]).hexdigest()).write_bytes(hub.files[path][:64])
+    hub.deaf = True
+    load_blackbox("fcnet", "a", repository=root)
+    assert fetched(hub).count(path) == 1
+    assert BlackboxRepository(root).verify("fcnet") is None
+
+
+def test_a_hub_that_names_files_outside_of_the_folder_is_refused(hub: Hub, root: Path) -> None:
+    hub.files["fcnet/../../../../evil.txt"] = b"x"
+    with pytest.raises(DamagedBlackbox, match=r"names a file outside of the folder"):
+        load_blackbox("fcnet", "a", repository=root)
+    assert not list(root.parent.rglob("evil.txt"))
 
 
 def test_two_at_once_fetch_it_once(hub: Hub, root: Path) -> None:

@@ -425,6 +425,29 @@ def cut(name: str, size: int | None = None) -> Callable[[Path], None]:
     return damage
 
 
+def replaced(name: str, content: bytes) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return damage
+
+
+def archived(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        with (folder / name).open("wb") as file:
+            np.savez(file, values=values())
+
+    return damage
+
+
+def folder_in_place(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
 def gone(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -436,13 +459,22 @@ def put_in(name: str, data: Any) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "named", "said"),
     [
-        (cut("objectives_evaluations.npy"), "objectives_evaluations.npy", "no whole NumPy array"),
-        (cut("objectives_evaluations.npy", 3), "objectives_evaluations.npy", "no whole NumPy array"),
-        (cut("hyperparameters.parquet"), "hyperparameters.parquet", "no whole Parquet file"),
-        (cut("hyperparameters.parquet", 0), "hyperparameters.parquet", "no whole Parquet file"),
+        (cut("objectives_evaluations.npy"), "objectives_evaluations.npy", " bytes are there"),
+        (cut("objectives_evaluations.npy", 3), "objectives_evaluations.npy", "no whole NumPy array: it does not begin like"),
+        (cut("objectives_evaluations.npy", 20), "objectives_evaluations.npy", "no whole NumPy array: its header is damaged"),
+        (cut("objectives_evaluations.npy", 0), "objectives_evaluations.npy", "no whole NumPy array: it is empty"),
+        (put_in("objectives_evaluations.npy", np.array([{}])), "objectives_evaluations.npy", "astype"),
+        (archived("objectives_evaluations.npy"), "objectives_evaluations.npy", "numpy.save"),
+        (cut("hyperparameters.parquet"), "hyperparameters.parquet", "no whole Parquet file: its end is missing"),
+        (cut("hyperparameters.parquet", 0), "hyperparameters.parquet", "no whole Parquet file: it is empty"),
+        (replaced("hyperparameters.parquet", b"a,b"), "hyperparameters.parquet", "no whole Parquet file: it does not begin"),
+        (replaced("hyperparameters.parquet", b"PAR1PAR1"), "hyperparameters.parquet", "description of itself is damaged"),
         (cut("fidelities_values.npy"), "fidelities_values.npy", "no whole NumPy array"),
-        (cut("configspace.json"), "configspace.json", "no JSON"),
+        (cut("configspace.json"), "configspace.json", "no JSON: it breaks off or is wrong at line 1"),
         (cut("metadata.json"), "metadata.json", "no JSON"),
+        (cut("metadata.json", 0), "metadata.json", "no JSON: it is empty"),
+        (replaced("metadata.json", b'{"\xff"'), "metadata.json", "no JSON: byte 2 is no text"),
+        (folder_in_place("metadata.json"), "metadata.json", "cannot be read (Is a directory)"),
         (gone("hyperparameters.parquet"), "hyperparameters.parquet", "no such file"),
         (gone("objectives_evaluations.npy"), "objectives_evaluations.npy", "no such file"),
         (gone("configspace.json"), "configspace.json", "no such file"),

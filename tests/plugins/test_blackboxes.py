@@ -195,6 +195,37 @@ def test_padded_and_missing_levels_in_a_run(lab: Any) -> None:
     assert {record.reports for record in ledger} == {1, 3}
 
 
+@pytest.mark.parametrize("nonfinite", ["fail", "ignore", "worst"])
+def test_a_configuration_without_any_record_fails_alone(lab: Any, nonfinite: Any) -> None:
+    """Two of the 24 have no value at all but their times: missing is not NaN that a training has reported."""
+    values = np.ones((24, 1, 3, 2))
+    values[:, 0, :, 1] = [10, 20, 30]
+    values[[3, 17], :, :, 0] = math.nan
+    box = table(values=values)
+    scheduler = RandomSearch(SPACE, "loss", resource_attr="epoch", random_seed=0, nonfinite=nonfinite)
+    outcome = lab.run(lab.tuner(lab.home, scheduler, backend=SimulatedBackend(box), stop_criterion=None))
+    assert outcome.outcome == "done"
+    ledger = results("run", lab.home).ledger
+    assert len(ledger) == 24
+    for record in ledger:
+        lost = box.row(record.config) in (3, 17)
+        assert (record.status.value, record.reports) == (("failed", 0) if lost else ("finished", 3))
+        reason = "the blackbox has no value at any level for this configuration and seed"
+        assert record.reason == (reason if lost else "ran to its end")
+
+
+def test_levels_of_a_table_may_be_counted() -> None:
+    assert table(levels=3).levels == (1, 2, 3)
+    for levels, said in (
+        (4, "3 levels|4 levels"),
+        (True, "levels=True"),
+        ("3", "levels='3'"),
+        ((3, 2, 1), "increasing"),
+    ):
+        with pytest.raises(InvalidArgument, match=said):
+            table(levels=levels)
+
+
 # --- functions, other names
 
 

@@ -98,3 +98,15 @@ def test_rows_that_break_a_constraint_become_valid_ones_however_many_there_are()
     for config, same in zip(decoded, space.decode(rows), strict=True):
         assert config is None or config == same
     assert all(config["a"] * config["b"] <= 100 for config in Coding(space).decode(Coding(space).project(rows)))
+
+
+def test_a_mended_row_keeps_what_the_constraint_is_not_about() -> None:
+    space = Space(
+        {"a": randint(1, 1000), "free": uniform(0, 1), "b": randint(1, 1000), "few": require("a * b <= 9000")}
+    )
+    rows = np.random.default_rng(3).random((100, space.dimension))
+    broken = [place for place, config in enumerate(space.decode_valid(rows)) if config is None]
+    assert 20 < len(broken) < 100
+    mended = Coding(space).project(rows)
+    np.testing.assert_allclose(mended[:, space.columns["free"]], rows[:, space.columns["free"]], atol=1e-9)
+    assert not np.allclose(mended[broken], rows[broken])

@@ -518,7 +518,7 @@ async def test_a_donor_s_checkpoint_is_there_at_the_start_and_nobody_else_s(lab:
 async def test_checkpoints_of_stopped_trials_may_be_deleted(lab: Any) -> None:
     async def objective(trial: Trial) -> None:
         (trial.checkpoint_dir / "model").write_text("x")
-        await trial.report(epoch=1, loss=1.0)
+        await trial.report(epoch=1, loss=1.0 - 0.5 * trial.id)
 
     scheduler = lab.Toy(observe=stops(0, 1), limit=2)
     backend = CoroutineBackend(objective, delete_checkpoints=True)

@@ -34,7 +34,8 @@ class Table:
         self.scheduler, self.ledger, self.number = scheduler, Ledger("loss"), 0
         self.asked: list[dict[str, Any]] = []
         thinking = scheduler._searcher._thinking
-        scheduler._searcher._thinking = lambda question: self.asked.append(question) or thinking(question)
+        then = thinking.then
+        thinking.then = lambda question, made: self.asked.append(question) or then(question, made)
 
     def show(self, event: Any) -> None:
         (self.ledger.count if isinstance(event, TrialResult) else self.ledger.apply)(event)
@@ -140,6 +141,23 @@ def test_every_kernel_and_conditional_spaces(kernel: Any) -> None:
     assert table.scheduler.space.validate(answer.config) == answer.config
 
 
+def test_no_trial_comes_beside_another_one() -> None:
+    """Where the model takes one spot for the best again and again, although what is tried there is stopped early."""
+    table = started(3, space={"x": uniform(0, 1), "y": uniform(0, 1)}, min_distance=0.05)
+    for _ in range(25):
+        trial = table.start()
+        config = table.ledger[TrialId(trial)].config
+        table.report(trial, 1, 9.0 - config["x"])
+    found = [table.ledger[TrialId(trial)].config for trial in range(3, 28)]
+    apart = [
+        max(abs(one["x"] - other["x"]), abs(one["y"] - other["y"]))
+        for place, one in enumerate(found)
+        for other in found[:place]
+    ]
+    assert min(apart) > 0.05
+    assert max(one["x"] for one in found) > 0.9
+
+
 def test_equal_values_and_exhausted_spaces() -> None:
     table = Table(quick(space={"n": randint(1, 5)}))
     for trial in range(5):
@@ -178,6 +196,7 @@ def test_the_call_of_the_talk() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"min_distance": 1.0}, "min_distance"),
         ({"resource_attr": None}, "needs resource_attr="),
         ({"max_t": None}, "highest resource level"),
         ({"max_t": 3, "grace_period": 3}, "grace_period=3 leaves no rung"),

@@ -218,3 +218,14 @@ async def test_here_and_there_what_fails_is_told_alike() -> None:
     async with thinking.running(SchedulerContext(time="real", n_workers=2)):
         with pytest.raises(ModelFailed, match=r"numpy\.linalg:inv failed: LinAlgError: Singular matrix"):
             await thinking({"a": np.zeros((2, 2))})
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_has_grown_is_replaced_behind_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ModelWorker(deadline=30) as worker:
+        pids = [await worker.call("os:getpid", {}) for _ in range(3)]
+        assert len(set(pids)) == worker.starts == 1
+        monkeypatch.setattr("offbeat_plugins.modelling.worker.ROOM", 1)
+        pids = [await worker.call("os:getpid", {}) for _ in range(5)]
+    # The first one goes behind its fourth answer; each later one behind its second, since one call alone is no growth.
+    assert [pids.index(pid) for pid in pids] == [0, 1, 1, 3, 3]

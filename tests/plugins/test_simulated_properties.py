@@ -15,9 +15,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from offbeat import StoppingCriterion
+from offbeat.backend import SimulatedBackend
+from offbeat.blackbox import FunctionBlackbox
 from offbeat.errors import TooManyFailures
-from offbeat.events import ExperimentClosed
+from offbeat.events import ExperimentClosed, ExperimentOpened, TrialResult, TrialStarted
+from offbeat.foresight import Foresight
+from offbeat.plain import Plain
+from offbeat.signals import Reported
 from offbeat.testing.recording import LatestRecordingObserver, RecordingObserver
+from offbeat_plugins.backends.simulation.session import SimulatedSession
 
 KINDS = ("random", "stopping", "promotion")
 
@@ -175,6 +181,93 @@ def test_observers_change_nothing(lab: Any, simulation: Any, count: int) -> None
         assert slow.seen == len(gate.events)
 
     check()
+
+
+@counts(25, 400)
+def test_short_ways_change_nothing(lab: Any, simulation: Any, count: int) -> None:
+    @settings(max_examples=count)
+    @given(workload=workloads(), to_the_end=st.booleans())
+    def check(workload: Workload, to_the_end: bool) -> None:
+        backend = partial(workload.make, simulation, **({"max_resource_attr": None} if to_the_end else {}))
+        expected = lab.events(run(lab, simulation, workload, backend=backend()))
+        for owner, name, nothing in (
+            (SimulatedSession, "_passes", lambda *_: False),
+            (Foresight, "answer", lambda *_: None),
+            (Plain, "_start_foreseen", lambda *_: False),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(owner, name, nothing)
+                found = lab.events(run(lab, simulation, workload, backend=backend()))
+            # Host and wall time stand in the first event alone.
+            assert found[1:] == expected[1:]
+
+    check()
+
+
+def test_a_longer_session_over_another_table_rejects_what_goes_back(lab: Any, simulation: Any) -> None:
+    """The table that the next session brings has its levels elsewhere; what it says again is no result there."""
+    first = simulation.blackbox("apart")
+    home = simulation.fresh()
+    lab.run(lab.tuner(home, simulation.scheduler("random"), backend=SimulatedBackend(first, max_resource_attr="epochs"),
+                      stop_criterion=StoppingCriterion(max_num_evaluations=40), n_workers=3))  # fmt: skip
+    events = lab.events(home)
+    cut = next(i for i, e in enumerate(events) if isinstance(e, TrialResult) and e.resource == 5) + 1
+
+    def coarse(config: Any, levels: Any, seed: int) -> dict[str, Any]:
+        return {"loss": [config["rate"]] * len(levels), "elapsed": levels * 1.0}
+
+    other = FunctionBlackbox(coarse, first.space, levels=[1, 2, 3, 9], objectives=["loss"],
+                             whole_curve=True)  # fmt: skip
+    found = []
+    for may in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not may:
+                patch.setattr(SimulatedSession, "_passes", lambda *_: False)
+            again = simulation.fresh()
+            simulation.resumed(lab, again, events[:cut], trial_backend=SimulatedBackend(other, max_resource_attr="epochs"),
+                               stop_criterion=StoppingCriterion(max_num_evaluations=40))  # fmt: skip
+            found.append([event for event in lab.events(again) if not isinstance(event, ExperimentOpened)])
+    assert found[0] == found[1]
+
+
+def test_a_lost_attempt_is_no_result_to_the_criterion(lab: Any, simulation: Any) -> None:
+    """What happens between results in another way leaves the count of those to come as it was."""
+    backend = {"support_checkpointing": True, "faults": FAULTS}
+    for seed in range(12):
+        workload = Workload("random", seed, "apart", 9, 1, {"max_num_evaluations": 9}, backend, {"max_retries": 0})
+        found = lab.events(run(lab, simulation, workload))
+        assert len(simulation.counted(found)) <= 9
+
+
+@pytest.mark.parametrize("kind", ["random", "stopping"])
+def test_short_ways_are_taken(lab: Any, simulation: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals, answers, passed = [], [], []
+
+    def noted(owner: Any, name: str, into: list[Any]) -> None:
+        inner = getattr(owner, name)
+
+        def outer(*args: Any) -> Any:
+            into.append(inner(*args))
+            return into[-1]
+
+        monkeypatch.setattr(owner, name, outer)
+
+    noted(SimulatedSession, "pass_on", signals)
+    noted(Foresight, "answer", answers)
+    noted(Plain, "_counted", passed)
+    workload = Workload(kind, 3, "apart", 48, 3, {"max_num_evaluations": 500}, {}, {})
+    backend = simulation.backend("apart", levels=48, max_resource_attr=None)
+    home = run(lab, simulation, workload, backend=backend)
+    results = sum(isinstance(event, TrialResult) for event in lab.events(home))
+    started = sum(isinstance(event, TrialStarted) for event in lab.events(home))
+    reported = sum(isinstance(signal, Reported) for signal in signals)
+    assert passed
+    assert results > 450
+    # Until all workers are busy, and where the criterion has to be asked.
+    assert reported < 10
+    decided = sum(isinstance(signal, TrialResult) for signal in signals)
+    assert decided < (10 if kind == "random" else 0.7 * results)
+    assert sum(answer is not None for answer in answers) > started - 10
 
 
 @counts(10, 200)

@@ -29,7 +29,19 @@ from offbeat.events import (
     TrialStopped,
     wire_name,
 )
-from offbeat.optimizer.baselines import ASHA, REA, TPE, RandomSearch
+from offbeat.optimizer.baselines import (
+    ASHA,
+    BOHB,
+    DEHB,
+    PASHA,
+    REA,
+    TPE,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncBOHB,
+    SyncHyperband,
+)
 from offbeat.results import load
 from offbeat.testing.recording import RecordingObserver
 from offbeat_plugins.blackboxes.digits import config_space
@@ -44,8 +56,17 @@ SCHEDULERS: dict[str, Callable[[], Any]] = {
     "asha-promotion": lambda: ASHA(config_space(), "val_error", random_seed=7, type="promotion", **RESOURCE),
     "tpe": lambda: TPE(config_space(), "val_error", random_seed=7, num_init_random=3, **RESOURCE),
     "rea": lambda: REA(config_space(), "val_error", random_seed=7, population_size=3, sample_size=2, **RESOURCE),
+    "median-stopping-rule": lambda: MedianStoppingRule(
+        config_space(), "val_error", random_seed=7, grace_population=3, **RESOURCE
+    ),
+    "pasha": lambda: PASHA(config_space(), "val_error", random_seed=7, **RESOURCE),
+    "bohb": lambda: BOHB(config_space(), "val_error", random_seed=7, min_points=3, **RESOURCE),
+    "sync-hyperband": lambda: SyncHyperband(config_space(), "val_error", random_seed=7, grace_period=3, **RESOURCE),
+    "sync-bohb": lambda: SyncBOHB(config_space(), "val_error", random_seed=7, min_points=3, grace_period=3, **RESOURCE),
+    "dehb": lambda: DEHB(config_space(), "val_error", random_seed=7, grace_period=3, **RESOURCE),
+    "pbt": lambda: PopulationBasedTraining(config_space(), "val_error", random_seed=7, **RESOURCE),
 }
-TRIALS = {"random-search": 6, "tpe": 12, "rea": 12}
+TRIALS = {"random-search": 6, "tpe": 12, "rea": 12, "median-stopping-rule": 10, "bohb": 20, "sync-bohb": 20, "pbt": 10}
 """Of a golden transcript; 27 of those who stop most of them early."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,22 +12,14 @@ from hypothesis import strategies as st
 
 from offbeat import StoppingCriterion, Tuner
 from offbeat.config_space import choice, uniform
-from offbeat.decisions import Continue, Pause, Resume, Start, Stop
 from offbeat.errors import InvalidArgument
 from offbeat.events import (
-    Event,
-    Suggested,
     TrialFailed,
     TrialFinished,
-    TrialPaused,
-    TrialResult,
-    TrialResumed,
     TrialStarted,
-    TrialStopped,
 )
 from offbeat.optimizer.baselines import SyncHyperband
-from offbeat.protocols import ProposalRequest
-from offbeat.trial import Ledger, Status, TrialId
+from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers.brackets import Bracket, Planned, hyperband
 
 SPACE: dict[str, Any] = {"lr": uniform(0, 1)}
@@ -138,70 +131,14 @@ def test_a_bracket_that_is_closed_shrinks_in_proportion() -> None:
 # --- the scheduler
 
 
-class Play:
-    """The engine in miniature: shows events, carries decisions out."""
-
-    def __init__(self, **options: Any) -> None:
-        mode = options.pop("mode", "min")
-        self.sign = 1 if mode == "min" else -1
-        defaults: dict[str, Any] = {
-            "resource_attr": "epoch", "max_t": 9, "random_seed": 7, "points_to_evaluate": [],
-        }  # fmt: skip
-        space = options.pop("space", SPACE)
-        self.scheduler = SyncHyperband(space, "loss", mode, **{**defaults, **options})
-        self.ledger = Ledger("loss", minimise=mode == "min")
-        self.number = 0
-        self.why = ""
-
-    def show(self, event: Event) -> Any:
-        self.ledger.count(event) if isinstance(event, TrialResult) else self.ledger.apply(event)
-        return self.scheduler.observe(event, self.ledger)
-
-    def ask(self, may_start: bool = True) -> str:
-        """What the next worker does: "+4@3" starts trial 4 to level 3, "4@9" resumes it to level 9, "-" nothing."""
-        request = ProposalRequest(self.number, 0, 7, may_start)
-        given: Any = self.scheduler.propose(request, self.ledger)
-        assert given == self.scheduler.propose(request, self.ledger), "a proposal changes nothing"
-        self.number += 1
-        if isinstance(given, Start):
-            trial = TrialId(len(self.ledger))
-            self.show(Suggested(0.0, self.number, "start", trial, given.config, given.until, None, "", given.tags))
-            self.show(TrialStarted(0.0, trial, 0, trial))
-            return f"+{trial}@{given.until}"
-        if isinstance(given, Resume):
-            trial = given.trial
-            self.show(Suggested(0.0, self.number, "resume", trial, None, given.until, None, given.why, given.tags))
-            self.show(TrialResumed(0.0, trial, self.ledger[trial].attempt + 1, 100 + trial))
-            return f"{trial}@{given.until}"
-        self.show(Suggested(0.0, self.number, "nothing"))
-        return "-"
-
-    def report(self, number: int, resource: int, loss: float) -> str:
-        trial = TrialId(number)
-        record = self.ledger[trial]
-        decisions = self.show(
-            TrialResult(0.0, trial, record.attempt, record.next_seq, resource, {"loss": self.sign * loss})
-        )
-        if not decisions:
-            return "-"
-        (decision,) = decisions
-        assert decision.trial == trial
-        self.why = decision.why
-        if isinstance(decision, Continue):
-            return "C"
-        assert isinstance(decision, Pause | Stop)
-        pauses = isinstance(decision, Pause)
-        record.move("pause" if pauses else "stop")
-        self.show((TrialPaused if pauses else TrialStopped)(0.0, trial, record.attempt))
-        return "P" if pauses else "S"
-
-    def end(self, trial: int, kind: Callable[..., Event], *rest: Any) -> None:
-        self.show(kind(0.0, TrialId(trial), self.ledger[TrialId(trial)].attempt, *rest))
+@pytest.fixture
+def begin(bracket_game: Any) -> Any:
+    return partial(bracket_game, SyncHyperband)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_two_brackets_side_by_side(mode: str) -> None:
-    play = Play(mode=mode)
+def test_two_brackets_side_by_side(begin: Any, mode: str) -> None:
+    play = begin(mode=mode)
     assert [play.ask() for _ in range(9)] == [f"+{trial}@1" for trial in range(9)]
     # The first bracket has no free slot: the next one is opened, nobody is idle.
     assert play.ask() == "+9@3"
@@ -216,13 +153,13 @@ def test_two_brackets_side_by_side(mode: str) -> None:
     assert [play.report(2, level, 1.0) for level in (4, 8, 9)] == ["-", "-", "S"]
 
 
-def test_brackets_take_turns() -> None:
-    play = Play()
+def test_brackets_take_turns(begin: Any) -> None:
+    play = begin()
     assert [play.ask().partition("@")[2] for _ in range(9 + 5 + 3 + 1)] == ["1"] * 9 + ["3"] * 5 + ["9"] * 3 + ["1"]
 
 
-def test_trials_that_fail_or_end_early_never_block_and_never_go_on() -> None:
-    play = Play(brackets=1)
+def test_trials_that_fail_or_end_early_never_block_and_never_go_on(begin: Any) -> None:
+    play = begin(brackets=1)
     for _ in range(9):
         play.ask()
     for trial in range(7):
@@ -234,8 +171,8 @@ def test_trials_that_fail_or_end_early_never_block_and_never_go_on() -> None:
     assert play.ask() == "8@9"
 
 
-def test_a_retry_keeps_its_slot() -> None:
-    play = Play(brackets=1)
+def test_a_retry_keeps_its_slot(begin: Any) -> None:
+    play = begin(brackets=1)
     for _ in range(9):
         play.ask()
     for trial in range(1, 9):
@@ -248,16 +185,16 @@ def test_a_retry_keeps_its_slot() -> None:
     assert play.ask() == "0@3"
 
 
-def test_all_failing_opens_the_next_bracket() -> None:
-    play = Play()
+def test_all_failing_opens_the_next_bracket(begin: Any) -> None:
+    play = begin()
     for trial in range(9):
         play.ask()
         play.end(trial, TrialFailed, "exit status 1")
     assert play.ask() == "+9@3"
 
 
-def test_a_report_between_levels_counts_at_the_lower_one_and_one_beyond_the_next_does_not() -> None:
-    play = Play(brackets=1)
+def test_a_report_between_levels_counts_at_the_lower_one_and_one_beyond_the_next_does_not(begin: Any) -> None:
+    play = begin(brackets=1)
     for _ in range(9):
         play.ask()
     assert play.report(0, 2, 1.0) == "P"
@@ -269,16 +206,16 @@ def test_a_report_between_levels_counts_at_the_lower_one_and_one_beyond_the_next
     assert play.report(0, 10, 1.0) == "S"
 
 
-def test_a_script_that_was_told_its_maximum_ends_by_itself() -> None:
-    play = Play(space={**SPACE, "epochs": 9}, max_t=None, max_resource_attr="epochs", grace_period=8, brackets=1)
+def test_a_script_that_was_told_its_maximum_ends_by_itself(begin: Any) -> None:
+    play = begin(space={**SPACE, "epochs": 9}, max_t=None, max_resource_attr="epochs", grace_period=8, brackets=1)
     assert [play.ask() for _ in range(3)] == ["+0@8", "+1@8", "+2@8"]
     assert [play.report(trial, 8, trial) for trial in range(3)] == ["P"] * 3
     assert play.ask() == "0@9"
     assert play.report(0, 9, 0.0) == "C"
 
 
-def test_without_new_trials_the_best_of_a_short_rung_go_on() -> None:
-    play = Play(brackets=1)
+def test_without_new_trials_the_best_of_a_short_rung_go_on(begin: Any) -> None:
+    play = begin(brackets=1)
     for _ in range(4):
         play.ask()
     for trial, value in enumerate((4, 2, 3)):
@@ -291,8 +228,8 @@ def test_without_new_trials_the_best_of_a_short_rung_go_on() -> None:
     assert [play.ask(may_start=False) for _ in range(2)] == ["1@9", "-"]
 
 
-def test_an_exhausted_space_ends_with_a_trial_at_max_t() -> None:
-    play = Play(space={"kind": choice(["a", "b"])}, brackets=1)
+def test_an_exhausted_space_ends_with_a_trial_at_max_t(begin: Any) -> None:
+    play = begin(space={"kind": choice(["a", "b"])}, brackets=1)
     assert [play.ask(), play.ask(), play.ask()] == ["+0@1", "+1@1", "-"]
     play.report(0, 1, 2)
     play.report(1, 1, 1)
@@ -318,9 +255,9 @@ def test_an_exhausted_space_ends_with_a_trial_at_max_t() -> None:
         ({"eta": 3}, "reduction_factor="),
     ],
 )
-def test_bad_arguments(options: dict[str, Any], says: str) -> None:
+def test_bad_arguments(begin: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidArgument, match=says):
-        Play(**options)
+        begin(**options)
 
 
 def test_several_metrics_are_refused() -> None:

@@ -49,7 +49,7 @@ def test_the_order_of_proposals_and_their_reasons(game: Any) -> None:
 
 
 def test_random_ones_are_those_of_random_search(game: Any) -> None:
-    ours, theirs = (game(make(MIXED, "loss", random_seed=5), distance).play(10).configs for make in (TPE, RandomSearch))
+    ours, theirs = (game(make(MIXED, "loss", random_seed=5), distance).play(6).configs for make in (TPE, RandomSearch))
     assert ours == theirs
 
 

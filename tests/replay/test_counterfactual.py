@@ -286,6 +286,28 @@ def test_a_scheduler_that_fails_or_copies_is_an_error(tmp_path: Path) -> None:
     assert counterfactual("run", Odd, tmp_path).agree == 81
 
 
+@pytest.mark.parametrize("max_t", [27, 9])
+def test_a_stop_where_the_training_ends_is_no_disagreement(tmp_path: Path, max_t: int) -> None:
+    """A scheduler that does not tell scripts their maximum stops them there; below their end that is another matter."""
+    run(tmp_path, make("random", 3), trials=1)
+
+    def strict() -> ASHA:
+        """It does not judge one trial alone, and ends it at max_t."""
+        return ASHA(config_space(), "val_error", resource_attr="epoch", max_t=max_t, random_seed=1)
+
+    found = counterfactual("run", strict, tmp_path)
+    stops = [(one.level, one.recorded, one.other) for one in found.disagreements]
+    assert stops == ([] if max_t == 27 else [(9, "continue", "stop")])
+    assert (found.compared, found.agree) == (max_t, max_t - len(stops))
+
+
+def test_a_population_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    run(tmp_path, make("random", 3), trials=6)
+    with pytest.raises(InvalidArgument, match="what those would have done is not recorded") as caught:
+        counterfactual("run", "pbt", tmp_path, options={"population_size": 4, "max_t": 9})
+    assert "\n" not in str(caught.value)
+
+
 # --- the command
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from offbeat.parts import recorded_spec
 from offbeat.replay import CannotShare, CheckpointsMissing, fork, replay, sharing, verify
 from offbeat.replay.origin import Author, Origin, authors, origin_of
 from offbeat.results import load
+from offbeat.trial import Ledger
 from offbeat_plugins.blackboxes.digits import config_space
 
 RESOURCE: dict[str, Any] = {"resource_attr": "epoch", "max_resource_attr": "epochs", "random_seed": 7}
@@ -385,6 +387,56 @@ def test_a_write_in_place_reaches_nobody_else(lab: Any, trained: ExperimentFolde
         assert same.read_bytes() == before
 
 
+def test_what_nobody_writes_to_any_more_is_stored_once(
+    lab: Any, trained: ExperimentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where files cannot be cloned, those of ended trials have a second name, and those that go on are copied."""
+    monkeypatch.setattr(sharing, "_cloned", lambda source, target: False)
+    lab.run(
+        Tuner.resume("run", home=lab.home, observers=[], stop_criterion=StoppingCriterion(max_num_trials_started=40))
+    )
+    last = len(lab.events(lab.home)) - 1
+    ledger = Ledger()
+    for event in lab.events(lab.home):
+        ledger.apply(event)
+    ended = {int(record.id) for record in ledger if record.status.ended}
+    before = files(trained.path)
+    made = fork(trained, last, "other")
+    assert ended, "nobody reached the end: the test needs more trials"
+    assert ended < set(made.shared)
+    sizes = {trial: (trained.checkpoints(trial) / "epoch.txt").stat().st_size for trial in made.shared}
+    assert made.copied == sum(size for trial, size in sizes.items() if trial not in ended)
+    assert made.bytes == sum(sizes.values())
+    other = ExperimentFolder(made.folder)
+    for trial in made.shared:
+        ours, theirs = (folder.checkpoints(trial) / "epoch.txt" for folder in (other, trained))
+        assert ours.samefile(theirs) == (trial in ended)
+        assert ours.read_bytes() == theirs.read_bytes()
+    lab.run(
+        Tuner.resume("other", home=lab.home, observers=[], stop_criterion=StoppingCriterion(max_num_trials_started=50))
+    )
+    assert files(trained.path) == before
+    shutil.rmtree(other.path)
+    assert files(trained.path) == before
+
+
+@pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EMLINK, errno.EPERM])
+def test_what_cannot_have_a_second_name_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    def refused(self: Path, target: Path) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(sharing, "_cloned", lambda source, target: False)
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "model").write_bytes(b"weights")
+    assert sharing.share(source, tmp_path / "target", tmp_path, ended=True) == (7, 7)
+    assert files(tmp_path / "target") == {"model": b"weights"}
+    assert not (tmp_path / "target" / "model").samefile(source / "model")
+
+
 def test_checkpoints_of_a_later_time_are_not_taken_back(lab: Any, trained: ExperimentFolder) -> None:
     """A trial that was promoted later begins again in a fork from before; its old levels are not counted twice."""
     events = lab.events(lab.home)
@@ -403,8 +455,6 @@ def test_checkpoints_of_a_later_time_are_not_taken_back(lab: Any, trained: Exper
 
 
 def test_a_missing_checkpoint_is_an_error(lab: Any, trained: ExperimentFolder) -> None:
-    import shutil
-
     last = len(lab.events(lab.home)) - 1
     waits = replay(trained).paused[0]
     shutil.rmtree(trained.checkpoints(waits))

@@ -102,8 +102,8 @@ LIBRARIES = {"surrogates": set(), "acquisition": {"surrogates"}}
 COMPILED = ("mlp.py", "parzen_jax.py")
 """Modules that are JAX from the first line on, and are loaded by a call that asks for it."""
 
-SHARED = (*LIBRARIES, "modelling")
-"""What plugins of any family may use: these, and the place where they are computed."""
+SHARED = (*LIBRARIES, "modelling", "multiobjective")
+"""What plugins of any family may use: these, the place where they are computed, and how several objectives are ranked."""
 
 
 def test_plugins_and_reporters_know_the_engine_and_their_own_family() -> None:

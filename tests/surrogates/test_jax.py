@@ -102,14 +102,88 @@ def test_x64_stays_inside_and_the_import_is_late() -> None:
     assert jax.numpy.zeros(1).dtype == "float32"
 
 
-def test_compiled_programs_are_kept_in_a_folder(tmp_path: Path) -> None:
-    code = (
-        "import sys, numpy as np\n"
-        "from offbeat_plugins.acquisition.options import Data, Options\n"
-        "from offbeat_plugins.acquisition.suggestion import suggest\n"
-        "from offbeat_plugins.surrogates.blocks import Layout\n"
-        "options = Options(backend='jax', candidates=64, compile_cache=sys.argv[1])\n"
-        "suggest(Data(np.eye(3), [1.0, 2.0, 3.0]), Layout.continuous(3), 1, None, options)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    assert any("program" in path.name for path in tmp_path.iterdir())
+FIRST = """
+import sys, numpy as np
+from offbeat_plugins.acquisition.options import Data, Options
+from offbeat_plugins.acquisition.program_jax import TRACES
+from offbeat_plugins.acquisition.search import Effort
+from offbeat_plugins.acquisition.suggestion import suggest
+from offbeat_plugins.surrogates.blocks import Layout
+options = Options(backend='jax', candidates=64, effort=Effort(2, 1, 5), compile_cache=sys.argv[1])
+answer = suggest(Data(np.eye(3), [1.0, 2.0, 3.0]), Layout.continuous(3), 1, None, options)
+print(sum(TRACES.values()), answer.codes.tobytes().hex(), answer.values.tobytes().hex())
+"""
+
+
+def test_programs_are_kept_in_a_folder_compiled_and_exported(tmp_path: Path) -> None:
+    """A second process neither traces nor compiles, and answers the same to the bit; a damaged file is done without."""
+
+    def process() -> tuple[str, str]:
+        done = subprocess.run([sys.executable, "-c", FIRST, str(tmp_path)], check=True, capture_output=True, text=True)
+        traces, _, rest = done.stdout.partition(" ")
+        return traces, rest
+
+    traced, first = process()
+    assert traced == "1"
+    (program,) = tmp_path.glob("*.stablehlo")
+    compiled = sorted(path.name for path in tmp_path.glob("*-cache"))
+    assert compiled
+    assert process() == ("0", first)
+    assert sorted(path.name for path in tmp_path.glob("*-cache")) == compiled
+    whole = program.read_bytes()
+    program.write_bytes(whole[: len(whole) // 2])
+    assert process() == ("1", first)
+    assert program.stat().st_size == len(whole)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_program_is_another_for_other_constants_and_shapes_and_an_unwritable_folder_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from offbeat_plugins.acquisition import exported
+    from offbeat_plugins.acquisition.exported import exported as kept
+
+    double = jax.jit(lambda x: 2 * x)
+    for constants, x in (("a", np.ones(3)), ("b", np.ones(3)), ("a", np.ones(4)), ("a", np.ones(3, np.float32))):
+        assert (np.asarray(kept(double, constants, [x], str(tmp_path))(x)) == 2).all()
+    assert len(list(tmp_path.iterdir())) == 4
+    # What lies there is taken, whatever the function would be: the name says all that it depends on.
+    never = jax.jit(lambda x: x / 0)
+    assert (np.asarray(kept(never, "a", [np.ones(3)], str(tmp_path))(np.ones(3))) == 2).all()
+    monkeypatch.setattr(exported, "_source", lambda: "another source")
+    assert np.isinf(np.asarray(kept(never, "a", [np.ones(3)], str(tmp_path))(np.ones(3)))).all()
+    nowhere = str(tmp_path / "none")
+    assert (np.asarray(kept(double, "a", [np.ones(3)], nowhere)(np.ones(3))) == 2).all()
+
+
+def test_a_thousand_trials_need_eight_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the arguments that programs are specialised to, four workers, with the searcher's own options."""
+    from offbeat_plugins.acquisition import program_jax
+    from offbeat_plugins.acquisition.program import Fits
+
+    wanted = set()
+
+    def program(self: Any, shape: Any, arguments: Any) -> Any:
+        wanted.add((shape, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments))))
+        _, seen, start, question, _ = arguments
+
+        def nothing(*_: Any) -> Any:
+            n, d = seen.x.shape
+            process = program_jax.Posterior(
+                start.theta[0], np.zeros((n, d)), np.zeros(n), np.zeros((n, 1)), np.zeros((n, n)), np.zeros(1), 1.0
+            )
+            fits = Fits(start.theta, start.curvature, np.zeros(1), np.ones(1))
+            return fits, program_jax._nothing(np, [process], question, shape)
+
+        return nothing
+
+    monkeypatch.setattr(program_jax.JaxSolver, "_program", program)
+    rng = np.random.default_rng(0)
+    codes = MIXED.draw(rng.random((1004, MIXED.groups)))
+    targets = rng.standard_normal(1004)
+    edges = {n + off for n in program_jax.BUCKETS for off in (0, 1) if n + off <= 1000}
+    state = None
+    for n in sorted({*range(1, 1001, 41), *edges}):
+        options = Options(backend="jax", transform="half-rank", capacity=1008)
+        state = suggest(Data(codes[:n], targets[:n], codes[n : n + n % 4]), MIXED, n, state, options).state
+    assert len(wanted) == 8

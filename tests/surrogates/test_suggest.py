@@ -210,6 +210,21 @@ def test_batches_are_spread() -> None:
     assert len(answer.codes) > 4
 
 
+def test_suggestions_keep_their_distance_from_what_is_known() -> None:
+    """In some column; without it the search of a smooth bowl ends beside its best points."""
+    layout = Layout.continuous(2)
+    x = 0.3 + 0.2 * np.random.default_rng(1).random((40, 2))
+    data = Data(x, ((x - 0.4) ** 2).sum(axis=1), x[:2] + 1e-3)
+    known = np.concatenate([x, data.pending])
+    kept, free = (
+        suggest(data, layout, 1, options=Options(backend="numpy", min_distance=least)).codes for least in (0.2, 0.0)
+    )
+    nearest = [np.abs(codes[:, None] - known[None]).max(-1).min(1) for codes in (kept, free)]
+    assert len(kept)
+    assert nearest[0].min() > 0.2
+    assert nearest[1].min() < 0.2
+
+
 def test_constraints_keep_out_and_lead_in() -> None:
     rng = np.random.default_rng(2)
     codes = rng.random((30, 2))

@@ -131,6 +131,37 @@ def test_the_simulated_listing_names_a_table(folder: Path, monkeypatch: pytest.M
     assert tuner.run().outcome == "done"
 
 
+def test_the_multi_objective_listing_names_both_metrics_and_their_modes(folder: Path) -> None:
+    from offbeat import StoppingCriterion, Tuner, load_experiment
+    from offbeat.backend import LocalBackend
+    from offbeat.config_space import loguniform, randint
+    from offbeat.optimizer.baselines import MOASHA
+
+    # Its script counts under the name that the listing calls time_attr, and reports both metrics.
+    script = ANNOTATED.format(metric="val_loss").replace(
+        "epoch=epoch + 1)", "latency=args.num_layers, epochs=epoch + 1)"
+    )
+    (folder / "train_network.py").write_text(script)
+    # hyperparameter search space to consider
+    config_space = {
+        "epochs": 100,
+        "num_layers": randint(1, 20),
+        "learning_rate": loguniform(1e-6, 1e-4),
+    }
+    tuner = Tuner(
+        trial_backend=LocalBackend(entry_point="train_network.py"),
+        scheduler=MOASHA(
+            time_attr="epochs", metrics=["val_loss", "latency"], mode=["min", "min"], config_space=config_space
+        ),
+        stop_criterion=StoppingCriterion(max_wallclock_time=30) | StoppingCriterion(max_num_trials_finished=8),
+        n_workers=4,  # how many trials are evaluated in parallel
+    )
+    assert tuner.run().outcome == "done"
+    found = load_experiment(tuner.name)
+    assert {"val_loss", "latency"} == set(found.pareto()[0].values)
+    assert any("rung 1:" in trial.reason for trial in found.trials)
+
+
 def test_the_talk_s_own_mismatch_is_named_at_the_first_report(folder: Path) -> None:
     """Its script reports mean_loss and epoch; its launcher tunes val_loss, over `epochs`."""
     from offbeat import StoppingCriterion, Tuner

@@ -51,8 +51,8 @@ def leader(group: Group, checkpoint: float) -> Score | None:
 
 
 def shown(pair: Pair) -> bool:
-    """Whether the difference is more than chance."""
-    return pair.p_holm is not None and pair.p_holm < ALPHA
+    """Whether the difference is more than chance: by the test, and 0 lies outside of the interval."""
+    return pair.p_holm is not None and pair.p_holm < ALPHA and not pair.low <= 0 <= pair.high
 
 
 def _at(group: Group, checkpoint: float) -> str:

@@ -45,6 +45,7 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
         log10: regret is compared on its logarithm.
         judged: the incumbent, chosen by its observed value, is judged by the "mean" over replicates, or as "observed".
         source: where best, median and budget are from.
+        caution: sentences that speak against believing what is found on it; the page says them first.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     log10: bool = False
     judged: Literal["mean", "observed"] = "mean"
     source: str = ""
+    caution: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -11,7 +11,7 @@ import msgspec
 
 from offbeat.arguments import UnknownArgument
 from offbeat.bench.problem import Problem
-from offbeat.errors import InvalidArgument, OffbeatError, UnknownPlugin
+from offbeat.errors import InvalidArgument, OffbeatError, UnknownPlugin, nearest
 from offbeat.registry import available, load
 
 ALIASES: Final = {"random": "random-search"}
@@ -101,6 +101,7 @@ def _begun(piece: str) -> _Entry:
     if not equals:
         label, name = "", head
     if colon and "=" not in tail.partition(":")[0]:  # distribution:name, maybe with options behind it
+        _check_distribution(name.strip(), tail.strip(), piece)
         second, colon, tail = tail.partition(":")
         name = f"{name}:{second}"
     plugin = ALIASES.get(name.strip(), name.strip())
@@ -115,6 +116,17 @@ def _begun(piece: str) -> _Entry:
             raise InvalidArgument(f"{piece!r}: write options as NAME:KEY=VALUE,KEY=VALUE.")
         options[key.strip()] = _value(value)
     return _Entry(label.strip(), plugin, options, f"{name.strip()}:{tail}" if colon else name.strip())
+
+
+def _check_distribution(name: str, tail: str, piece: str) -> None:
+    """Raises InvalidArgument where what stands before the colon is a scheduler, so that an option was meant."""
+    infos = available(_GROUP)
+    if name in {info.distribution for info in infos} or name not in {info.name for info in infos} | ALIASES.keys():
+        return
+    parameters = _parameters(ALIASES.get(name, name))
+    key = tail.partition(":")[0]
+    hint = f"Give it a value: {name}:{key}=VALUE." if key in parameters else nearest(key, parameters)
+    raise InvalidArgument(f"{piece!r}: options are written as NAME:KEY=VALUE,KEY=VALUE. {hint}")
 
 
 def _pieces(text: str) -> list[str]:

@@ -56,6 +56,8 @@ def _page(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[Block
         "This follows from the runs below alone: from these benchmarks, this number of workers and these budgets. "
         f"{_margins(comparison)}"
     )
+    for sentence, names in cautions(comparison).items():
+        yield Text(f"**Careful with {', '.join(names)}:** {sentence}.", item=True)
     if any(choices(group, 1.0) for group in comparison.groups):
         yield Text("Methods that are not told apart from the one with the lowest mean, which stands first:")
         heads = ("benchmarks", *(f"{one:.0%} of the budget" for one in CHECKPOINTS))
@@ -101,6 +103,15 @@ def _setting(comparison: Comparison) -> Iterator[Block]:
         yield Text(f"Best and median error of {', '.join(names)}: {source}.", item=True)
 
 
+def cautions(comparison: Comparison) -> dict[str, list[str]]:
+    """What speaks against believing a benchmark -> which ones."""
+    found: dict[str, list[str]] = {}
+    for one in comparison.benchmarks.values():
+        for sentence in one.caution:
+            found.setdefault(sentence, []).append(one.name)
+    return found
+
+
 def _choice(group: Group, checkpoint: float) -> str:
     found = choices(group, checkpoint)
     if len(found) == len(group.own) > 2:
@@ -112,8 +123,9 @@ def _margins(comparison: Comparison) -> str:
     scales = {group.log10: group.margin for group in comparison.groups}
     parts = [f"{margin:g} {'of log10 regret' if log10 else 'of normalised regret'}" for log10, margin in scales.items()]
     return (
-        "A difference is called shown where its p-value, adjusted for all pairs, is below 0.05; a method is as good where "
-        f"the upper 95 % bound of its difference is at most {' and '.join(parts or [str(MARGINS[False])])}."
+        "A difference is called shown where its p-value, adjusted for all pairs, is below 0.05 and its interval does not "
+        "hold 0; a method is as good where the upper 95 % bound of its difference is at most "
+        f"{' and '.join(parts or [str(MARGINS[False])])}."
     )
 
 

@@ -93,6 +93,7 @@ def past(
             n_workers=count,
             trainings=trainings,
             source=source,
+            caution=model.fit.warnings,
         )
         for count in workers
     ]

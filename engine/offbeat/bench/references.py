@@ -54,13 +54,13 @@ def completed(problem: Problem, folder: Path | None = None) -> Problem:
             f"Benchmark {benchmark.name!r}: the best error, {best:.6g}, is not below the median, {median:.6g}: there is "
             "nothing to be found on it."
         )
-    how = "all" if found.exact else "random"
+    how = f"all {found.configs}" if found.exact else f"{found.configs} random"
     problem.benchmark = msgspec.structs.replace(
         benchmark,
         best=best,
         median=median,
         budget=benchmark.budget or found.mean_training * trainings / benchmark.n_workers,
-        source=benchmark.source or f"measured on {found.configs} {how} configurations",
+        source=benchmark.source or f"measured on {how} configurations",
     )
     return problem
 

@@ -147,6 +147,60 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     return Difference(float(mean), float(low), float(high), float(lower), float(upper), p, n, losses, wins)
 
 
+def independent(first: NDArray[Any], second: NDArray[Any]) -> Difference:
+    """Difference of two methods, each (task, seed), over all seeds that either has, as if those had nothing in common.
+
+    For two tools that draw their numbers in their own ways, so that pairing by seed gains nothing, while it leaves out
+    the seeds that only one has. Each method's seeds are resampled for themselves; the freedom of Student's t is Welch's.
+    `seeds` is the smaller of the two numbers.
+    """
+    import numpy as np
+
+    nan = float("nan")
+    sides: list[_Side] = []
+    for values, stream in ((first, 0), (second, 1)):
+        own = values[:, np.isfinite(values).any(0)]
+        n = int(np.isfinite(own).sum(1).min()) if own.size else 0
+        if n < 2:
+            return Difference(nan, nan, nan, nan, nan, nan, n, (), ())
+        mean = float(mean_over_tasks(own))
+        off = (resampled(own, draws(own.shape[1], seed=stream)) - mean) * (n / (n - 1)) ** 0.5
+        sides.append(_Side(mean, off, float(np.nanvar(off)), n))
+    one, other = sides
+    between, variance, n = one.mean - other.mean, one.variance + other.variance, min(one.seeds, other.seeds)
+    freedom = variance**2 / sum(s.variance**2 / (s.seeds - 1) for s in sides) if variance else n - 1.0
+    outer, inner = _beyond((1 - LEVEL) / 2, freedom), _beyond(1 - LEVEL, freedom)
+    low, lower, upper, high = (
+        between + float(np.nanquantile(one.off - other.off, share)) for share in (outer, inner, 1 - inner, 1 - outer)
+    )
+    p = _two_sided(between, variance**0.5, freedom) if n >= MIN_SEEDS else nan
+    tasks = np.nanmean(first, axis=1) - np.nanmean(second, axis=1)
+    losses, wins = (tuple(map(int, np.flatnonzero(side))) for side in (tasks > TIE, tasks < -TIE))
+    return Difference(between, low, high, lower, upper, p, n, losses, wins)
+
+
+class _Side(NamedTuple):
+    """One of two methods: its mean, how far resamples are off, their variance, its seeds."""
+
+    mean: float
+    off: NDArray[Any]
+    variance: float
+    seeds: int
+
+
+def _beyond(tail: float, freedom: float) -> float:
+    """Share of a normal distribution beyond the quantile that Student's t has for this tail."""
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(stdtrit(freedom, tail)))
+
+
+def _two_sided(mean: float, error: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(freedom, -abs(mean) / error)) if error else float(mean == 0)
+
+
 def holm(p_values: NDArray[Any]) -> NDArray[Any]:
     """Adjusted p-values (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure"); NaN stays and counts not."""
     import numpy as np

@@ -77,8 +77,11 @@ def benchmark(name: str, repository: str | None = None) -> Benchmark:
 
 
 def _folders(repository: str | None) -> set[str]:
-    path = None if repository is None else Path(repository)
-    return set() if path is None or not path.is_dir() else {one.name for one in path.iterdir() if one.is_dir()}
+    from offbeat.blackbox import BlackboxRepository
+
+    found = BlackboxRepository(repository)
+    here = found.root.iterdir() if found.root.is_dir() else ()
+    return {*found.names(), *(one.name for one in here if one.is_dir() and not one.name.startswith("."))}
 
 
 def benchmarks(entries: Sequence[str | Benchmark] | str | Benchmark, repository: str | None = None) -> list[Benchmark]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from offbeat.bench.past import Past
 
 SCHEDULERS: Final = "random,asha,asha:type=promotion,median-stopping-rule"
+ENDS: Final = "random,tpe,rea"
+"""Who is compared by default where trials report nothing before their end."""
+
 FOLDER: Final = "offbeat-bench"
 
 
@@ -34,7 +37,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--schedulers",
         action="append",
         metavar="NAME[:KEY=VALUE,...],...",
-        help=f"who is compared, LABEL= in front renames; repeat it or use commas (default: {SCHEDULERS})",
+        help=f"who is compared, LABEL= in front renames; repeat it or use commas (default: {SCHEDULERS}; {ENDS} "
+        "for experiments without resource levels)",
     )
     parser.add_argument(
         "--benchmarks",
@@ -81,7 +85,7 @@ def bench(args: argparse.Namespace) -> int:
     progress, end = _progress()
     try:
         comparison = compare(
-            args.schedulers or SCHEDULERS,
+            args.schedulers or (ENDS if past and not names and past.fit.levels == (1, 1) else SCHEDULERS),
             [*(one.strip() for one in names.split(",") if one.strip()), *(past.benchmarks if past else ())],
             _seeds(args.seeds),
             folder=folder,
@@ -162,15 +166,20 @@ def _seeds(text: str) -> int | list[int]:
     """`30`, `10-19` or `1,5,7`. Raises InvalidArgument."""
     from offbeat.errors import InvalidArgument
 
+    found: list[int] = []
+    wrong = False
     try:
         if "," not in text and "-" not in text:
             return int(text)
-        found: list[int] = []
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            found += range(int(first), int(last) + 1) if dash else [int(first)]
+            numbers = range(int(first), int(last) + 1) if dash else [int(first)]
+            wrong = wrong or not numbers
+            found += numbers
     except ValueError:
-        raise InvalidArgument(f"--seeds {text!r}: write how many, or which, as in 30 or 10-19.") from None
+        wrong = True
+    if wrong:
+        raise InvalidArgument(f"--seeds {text!r}: write how many, or which, as in 30 or 10-19.")
     return found
 
 
@@ -199,7 +208,7 @@ def _progress() -> tuple[Callable[[int, int, int], None] | None, Callable[[], No
 
 def _show(comparison: Comparison, folder: Path) -> None:
     from offbeat.bench.advice import advice
-    from offbeat.bench.page import scores, unsuitable
+    from offbeat.bench.page import cautions, scores, unsuitable
 
     for group in comparison.groups:
         print(f"{group.title}: {group.scale}, mean and 95 % interval")
@@ -207,6 +216,8 @@ def _show(comparison: Comparison, folder: Path) -> None:
         for sentence in advice(group):
             print(f"  {sentence.replace('**', '')}")
         print()
+    for sentence, names in cautions(comparison).items():
+        print(f"Careful with {', '.join(names)}: {sentence}")
     for (method, why), names in unsuitable(comparison).items():
         print(f"{method} was not run on {', '.join(names)}: {why}")
     print(f"Tables, pictures and page: {folder / 'comparison.html'}")

@@ -54,7 +54,7 @@ def blackboxes(args: argparse.Namespace) -> int:
         return 0
     heads = ("name", "from", "layout", "tasks", "configurations", "seeds", "levels", "objectives")
     print_table(heads, [_line(one) for one in everything])
-    print(f"\nFolders: {repository.root}")
+    print(f"\nFolders: {repository.root}{'' if repository.root.is_dir() else ' (there is no such folder yet)'}")
     for one in everything:
         if one["problem"]:
             print(f"{one['name']}: {one['problem']}")

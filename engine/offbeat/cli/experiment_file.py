@@ -47,6 +47,7 @@ EXPERIMENT_KEYS: Final = {
     "observers": "observers",
     "max_failures": "max_failures",
     "max_retries": "max_retries",
+    "checkpoint_budget": "checkpoint_budget",
     "asynchronous": "asynchronous_scheduling",
     "wait_for_trials": "wait_trial_completion_when_stopping",
     "grace": "grace",

@@ -150,7 +150,8 @@ def _rung(scheduler: Scheduler | None, number: int) -> dict[str, Any] | None:
     if not reached:
         return None
     rung = max(reached, key=lambda one: one["level"])
-    return {"level": rung["level"], "cut": rung["cut"], "entries": [list(entry) for entry in rung["entries"]]}
+    told = {"level": rung["level"], "cut": rung["cut"], "entries": [list(entry) for entry in rung["entries"]]}
+    return told | ({"ranked_by": rung["ranked_by"]} if "ranked_by" in rung else {})
 
 
 def _print_rung(rung: Mapping[str, Any], number: int, metric: str) -> None:
@@ -170,4 +171,4 @@ def _print_rung(rung: Mapping[str, Any], number: int, metric: str) -> None:
         rank = next(better for better, (other, _) in enumerate(entries, 1) if other == value)
         rows.append((f"{rank}.", f"trial {trial}", shown(value), f"{note} {last}".strip()))
         previous = i
-    print_table(("rank", f"at rung {rung['level']}", metric, ""), rows, indent="    ")
+    print_table(("rank", f"at rung {rung['level']}", rung.get("ranked_by", metric), ""), rows, indent="    ")

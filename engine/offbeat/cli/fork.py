@@ -14,8 +14,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "fork",
         help="go on from any event of an experiment, as a new one",
         description="Make a new experiment that has the events of another one up to EVENT, and its checkpoints. The "
-        "source is only read; what either does from then on never reaches the other. `offbeat replay NAME --at EVENT` "
-        "shows what the new one begins with.",
+        "source is only read; what either does from then on never reaches the other. Checkpoints of trials that have ended are "
+        "shared between them, and not to be changed by hand; a trial that can go on has its own. `offbeat replay NAME --at "
+        "EVENT` shows what the new one begins with.",
         epilog="Example: offbeat fork digits --at 120 --name digits-2 --option reduction_factor=2 && offbeat resume digits-2",
         allow_abbrev=False,
     )
@@ -64,7 +65,11 @@ def handle(args: argparse.Namespace) -> int:
         return 0
     print(f"{made.name}: events 0 to {made.event} of {made.source}, {made.scheduler}, seed {made.seed}")
     if made.shared:
-        print(f"Checkpoints of {len(made.shared)} trials, {made.bytes / 1e6:.1f} MB")
+        shared = made.bytes - made.copied
+        print(
+            f"Checkpoints of {len(made.shared)} trials, {made.bytes / 1e6:.1f} MB"
+            + (f", {shared / 1e6:.1f} MB of them shared with {made.source}" if shared else "")
+        )
     if made.begin_again:
         trials = ", ".join(map(str, made.begin_again))
         print(f"These begin again, since what {made.source} has of them is from later: trials {trials}")

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from offbeat.byte_sizes import in_words
 from offbeat.cli.output import add_home, add_json, curve, flags, print_json, print_table, shown_exactly
 from offbeat.text import printable, shown
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 FILTERS: Final = ("status", "metric", "scheduler", "backend")
 """Options of `ls` that are arguments of `list_experiments`."""
+
+MOST: Final = 10
+"""Results of a Pareto set that `show` and the end of a run print."""
 
 TAIL: Final = 10
 """Lines of a trial's stderr that `show` prints."""
@@ -33,9 +37,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     show.add_argument("name", metavar="NAME")
     show.add_argument("trial", metavar="TRIAL", type=int, nargs="?")
     show.add_argument("-n", type=int, default=10, metavar="N", help="how many trials to list, best first (default 10)")
-    best = commands.add_parser("best", help="print the best configurations", allow_abbrev=False)
+    best = commands.add_parser(
+        "best", help="print the best configurations; of several objectives the Pareto set", allow_abbrev=False
+    )
     best.add_argument("name", metavar="NAME")
-    best.add_argument("-n", type=int, default=1, metavar="N", help="how many (default 1)")
+    best.add_argument("-n", type=int, metavar="N", help="how many (default: one; the whole Pareto set)")
+    best.add_argument("--metric", metavar="NAME", help="by this objective alone")
+    best.add_argument(
+        "--checkpoint",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="print the path of the best trial's checkpoint alone; with FOLDER, copy it there first",
+    )
     for parser, handler in ((ls, list_all), (show, show_one), (best, show_best)):
         add_home(parser)
         add_json(parser)
@@ -118,9 +132,8 @@ def show_one(args: argparse.Namespace) -> int:
     counts = ", ".join(f"{n} {status}" for status, n in experiment.counts().items())
     late = f", {experiment.n_late} late or repeated ones (not counted)" if experiment.n_late else ""
     print(f"  trials     {counts or 'none yet'}; {experiment.n_results} results{late}\n")
-    best = experiment.best()
-    if best is not None:
-        print_best(experiment)
+    if experiment.best() is not None:
+        print_found(experiment)
         print()
     _print_trials(experiment, args.n)
     name = experiment.name
@@ -146,19 +159,30 @@ def _check_n(n: int) -> None:
 
 def show_best(args: argparse.Namespace) -> int:
     """Handles `best`."""
+    from offbeat.cli.front import front_entry, has_several, print_front
     from offbeat.results import in_order, load
 
-    _check_n(args.n)
+    if args.n is not None:
+        _check_n(args.n)
     experiment = load(args.name, args.home)
-    found = experiment.best(n=args.n)
+    if args.checkpoint is not None:
+        from offbeat.cli.best_checkpoint import show_checkpoint
+
+        return show_checkpoint(experiment, args)
+    if args.metric is None and has_several(experiment):
+        if args.json:
+            print_json([front_entry(one) for one in experiment.pareto()[: args.n]])
+            return 0
+        return 0 if print_front(experiment, args.n) else 1
+    found = experiment.best(args.metric, n=args.n or 1)
     if args.json:
         print_json([best_entry(one) for one in found])
         return 0
     if not found:
         print("No trial has reported anything yet.")
         return 1
-    if args.n == 1:
-        print_best(experiment, with_curve=False)
+    if args.n in (None, 1):
+        print_best(experiment, found[0], with_curve=False)
         return 0
     # Of conditional hyperparameters, the first configuration may lack some that others have.
     names = list(in_order(experiment.spec.space, {name: None for one in found for name in one.config}))
@@ -202,14 +226,22 @@ def trial_entry(trial: Trial) -> dict[str, Any]:
     }
 
 
-def print_best(experiment: Experiment, *, with_curve: bool = True) -> None:
-    """The best trial: value, configuration, and its curve or its flags."""
+def print_found(experiment: Experiment) -> None:
+    """The best trial with its curve; of several objectives the Pareto set."""
+    from offbeat.cli.front import has_several, print_front
+
+    if has_several(experiment):
+        print_front(experiment, MOST)
+    elif (best := experiment.best()) is not None:
+        print_best(experiment, best)
+    else:
+        print("No trial has reported anything.")
+
+
+def print_best(experiment: Experiment, best: Best, *, with_curve: bool = True) -> None:
+    """A trial: value, configuration, and its curve or its flags."""
     from offbeat.results import in_order
 
-    best = experiment.best()
-    if best is None:
-        print("No trial has reported anything.")
-        return
     resource = experiment.spec.resource_attr
     at = f" at {resource} {best.resource}" if resource and best.resource else ""
     print(f"Best: {best.metric} {shown(best.value)}, trial {best.trial.id}{at}")
@@ -297,6 +329,8 @@ def limits_text(experiment: Experiment) -> str:
         parts.append(_criterion_text(criterion.name, criterion.options))
     if limits.max_failures is not None:
         parts.append(f"max_failures={limits.max_failures}")
+    if limits.checkpoint_budget is not None:
+        parts.append(f"checkpoints up to {in_words(limits.checkpoint_budget)}")
     return ", ".join(parts)
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from offbeat.cli.output import add_home, add_json
-from offbeat.cli.run import add_session_options, given_limits, observers, run_and_report
+from offbeat.cli.run import add_session_options, budget, given_limits, observers, run_and_report
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +38,7 @@ def resume(args: argparse.Namespace) -> int:
             ("n_workers", args.workers),
             ("max_failures", args.max_failures),
             ("max_retries", args.max_retries),
+            ("checkpoint_budget", budget(args.checkpoint_budget)),
             ("grace", args.grace),
             ("observers", observers(args)),
         )

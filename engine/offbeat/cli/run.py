@@ -46,11 +46,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "'momentum=uniform(0, 1) when optimizer == \"sgd\"', a constraint: 'fit=require(\"batch * layers <= 512\")', a "
         "constant: epochs=27, or a .toml or .json file with all of them; repeat it",
     )
-    parser.add_argument("--metric", metavar="NAME", help="reported metric to optimise")
-    parser.add_argument("--mode", choices=["min", "max"])
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME", help="reported metric to optimise; repeat it for several"
+    )
+    parser.add_argument("--mode", metavar="min|max", help="of the metric, or one for each: min,max (default min)")
     parser.add_argument("--resource", metavar="NAME", help="name under which the script reports its epoch or step")
     parser.add_argument("--max-resource", metavar="NAME", help="entry of the space that says how far to train")
-    parser.add_argument("--scheduler", metavar="PLUGIN", help="default: asha with --resource, else random-search")
+    parser.add_argument(
+        "--scheduler",
+        metavar="PLUGIN",
+        help="default: asha with --resource (moasha for several metrics), else random-search",
+    )
     parser.add_argument(
         "--option",
         action="append",
@@ -92,10 +98,18 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts"
     )
     parser.add_argument(
+        "--checkpoint-budget", metavar="BYTES", help="most that all checkpoints may take on disk: '10 GB'"
+    )
+    parser.add_argument(
         "--grace", type=float, metavar="SECONDS", help="between asking a trial to end and making it end"
     )
     parser.add_argument("--observer", action="append", metavar="PLUGIN", help="default: console and csv; repeat it")
     parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+
+
+def budget(given: str | None) -> int | str | None:
+    """An amount of bytes as `Tuner` takes it: a number alone is one."""
+    return int(given) if given is not None and given.isdecimal() else given
 
 
 def count_or_share(text: str) -> int | float:
@@ -119,7 +133,8 @@ def run(args: argparse.Namespace) -> int:
             raise InvalidArgument(f"There is no file {str(path)!r}.")
         tables, base, where = experiment_file.read(path), path.absolute().parent, str(path)
     else:
-        kind = "asha" if args.resource is not None else "random-search"
+        several = len(args.metric or ()) > 1
+        kind = "random-search" if args.resource is None else "moasha" if several else "asha"
         tables = {"backend": {"plugin": "local", "entry_point": args.what}, "scheduler": {"plugin": kind}}
         base, where = Path.cwd(), ""
     merge(tables, args)
@@ -146,12 +161,13 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
         (experiment, "seed", args.seed),
         (experiment, "max_failures", args.max_failures),
         (experiment, "max_retries", args.max_retries),
+        (experiment, "checkpoint_budget", budget(args.checkpoint_budget)),
         (experiment, "grace", args.grace),
         (backend, "plugin", args.backend),
         (backend, "preload", args.preload),
         (scheduler, "plugin", args.scheduler),
-        (scheduler, "metric", args.metric),
-        (scheduler, "mode", args.mode),
+        (scheduler, "metric", one_or_several(args.metric)),
+        (scheduler, "mode", one_or_several(args.mode.split(",") if args.mode else None)),
         (scheduler, "resource_attr", args.resource),
         (scheduler, "max_resource_attr", args.max_resource),
     ):
@@ -162,6 +178,13 @@ def merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     backend.update(rooted(pairs(args.backend_option, "--backend-option"), Path.cwd()))
     for text in args.space:
         tables.setdefault("space", {}).update(space_entry(text))
+
+
+def one_or_several(texts: Sequence[str] | None) -> str | list[str] | None:
+    """A single one as itself."""
+    if texts is None:
+        return None
+    return texts[0].strip() if len(texts) == 1 else [text.strip() for text in texts]
 
 
 def given_limits(args: argparse.Namespace) -> dict[str, Any]:
@@ -199,10 +222,12 @@ def run_and_report(tuner: Tuner, *, as_json: bool = False) -> int:
     except SystemExit as exit_:
         return _interrupted(tuner.name, exit_.code if isinstance(exit_.code, int) else 1)
     if as_json:
+        from offbeat.cli.front import front_entry, has_several
         from offbeat.cli.look import best_entry
         from offbeat.results import load
 
-        best = load(outcome.folder).best()
+        found = load(outcome.folder)
+        best = found.best()
         print_json(
             {
                 "name": outcome.name,
@@ -210,6 +235,7 @@ def run_and_report(tuner: Tuner, *, as_json: bool = False) -> int:
                 "outcome": outcome.outcome,
                 "reason": outcome.reason,
                 "best": best_entry(best) if best is not None else None,
+                **({"pareto": list(map(front_entry, found.pareto()))} if has_several(found) else {}),
             }
         )
     else:
@@ -219,11 +245,11 @@ def run_and_report(tuner: Tuner, *, as_json: bool = False) -> int:
 
 def print_end(name: str, folder: Path) -> None:
     """The best configuration with its curve, where everything lies, and the command that shows it again."""
-    from offbeat.cli.look import print_best
+    from offbeat.cli.look import print_found
     from offbeat.results import load
 
     print()
-    print_best(load(folder))
+    print_found(load(folder))
     print(f"\nEverything is in  {folder}")
     print(f"See it again with  offbeat show {name}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from offbeat.cli.output import add_home, add_json, print_json, print_table
-from offbeat.cli.run import LIMITS, given_limits, pairs
+from offbeat.cli.run import LIMITS, budget, given_limits, one_or_several, pairs
 
 DEFAULT_BLACKBOX: Final = "digits"
 
@@ -47,8 +47,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="KEY=VALUE",
         help="another argument of the simulated backend, such as delay_start=5; repeat it",
     )
-    parser.add_argument("--metric", metavar="NAME", help="default: the blackbox's first objective")
-    parser.add_argument("--mode", choices=["min", "max"], help="default: as the blackbox declares it")
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME", help="default: the blackbox's first objective; repeat for several"
+    )
+    parser.add_argument("--mode", metavar="min|max", help="default: as the blackbox declares it; for several: min,max")
     parser.add_argument("--workers", type=int, metavar="N", help="trials that run at once (default 4)")
     parser.add_argument(
         "--faults",
@@ -58,6 +60,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--max-retries", type=int, metavar="N", help="starts of a failed trial before its failure counts"
     )
+    parser.add_argument("--checkpoint-size", metavar="BYTES", help="of each trial: '35 MB'")
+    parser.add_argument("--checkpoint-budget", metavar="BYTES", help="most that all checkpoints may take: '1 GB'")
     parser.add_argument("--price", type=float, metavar="DOLLARS", help="of a worker's hour")
     parser.add_argument("--seed", type=int, help="of the first experiment (default 0)")
     parser.add_argument(
@@ -128,14 +132,16 @@ def _merge(tables: dict[str, Any], args: argparse.Namespace) -> None:
     for table, key, value in (
         (experiment, "workers", args.workers),
         (experiment, "max_retries", args.max_retries),
+        (experiment, "checkpoint_budget", budget(args.checkpoint_budget)),
+        (backend, "checkpoint_size", budget(args.checkpoint_size)),
         (backend, "blackbox", args.blackbox),
         (backend, "dataset", args.dataset),
         (backend, "repository", args.repository),
         (backend, "faults", args.faults),
         (backend, "dollars_per_hour", args.price),
         (scheduler, "plugin", args.scheduler),
-        (scheduler, "metric", args.metric),
-        (scheduler, "mode", args.mode),
+        (scheduler, "metric", one_or_several(args.metric)),
+        (scheduler, "mode", one_or_several(args.mode.split(",") if args.mode else None)),
     ):
         if value is not None:
             table[key] = value
@@ -158,15 +164,20 @@ def _complete(tables: dict[str, Any], backend: dict[str, Any], scheduler: dict[s
     ranked = [name for name, mode in blackbox.objectives.items() if mode is not None and name != elapsed]
     if ranked:
         scheduler.setdefault("metric", ranked[0])
-    metric = scheduler.get("metric")
-    if isinstance(metric, str) and metric not in blackbox.objectives:
-        raise InvalidArgument(
-            f"metric={metric!r} is no objective of the blackbox. {nearest(metric, blackbox.objectives)}"
-        )
-    mode = blackbox.objectives[metric] if isinstance(metric, str) else None
-    if mode is not None:
-        scheduler.setdefault("mode", mode)
-    scheduler.setdefault("plugin", "asha" if several else "random-search")
+    given = scheduler.get("metric")
+    metrics = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+    for metric in metrics:
+        if metric not in blackbox.objectives:
+            raise InvalidArgument(
+                f"metric={metric!r} is no objective of the blackbox. {nearest(str(metric), blackbox.objectives)}"
+            )
+    modes = [blackbox.objectives[metric] for metric in metrics]
+    if len(modes) > 1:
+        scheduler.setdefault("mode", [mode or "min" for mode in modes])
+    elif modes and modes[0] is not None:
+        scheduler.setdefault("mode", modes[0])
+    pruning = "moasha" if len(metrics) > 1 else "asha"
+    scheduler.setdefault("plugin", pruning if several else "random-search")
     takes = inspect.signature(load("offbeat.schedulers", scheduler["plugin"])).parameters
     if "space" not in tables:
         space = blackbox.space.to_json()

@@ -18,6 +18,8 @@ from offbeat.journal import Journal
 GROUP: Final = 1_024
 """Events written at once."""
 
+ANOTHER: Final = "give the imported one another name (--name, name=)"
+
 
 def written(foreign: Foreign, name: str | None = None, home: str | os.PathLike[str] | None = None) -> ExperimentFolder:
     """Writes an experiment and gives its folder.
@@ -33,7 +35,7 @@ def written(foreign: Foreign, name: str | None = None, home: str | os.PathLike[s
     base = root(home)
     target = ExperimentFolder(base / chosen)
     if target.path.exists():
-        raise ExperimentExists(chosen)
+        raise ExperimentExists(chosen, ANOTHER)
     events = events_of(foreign, chosen)
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Beside its place, so that it can be moved there in one step; without a `journal` of its own it is in no listing.
@@ -46,7 +48,7 @@ def written(foreign: Foreign, name: str | None = None, home: str | os.PathLike[s
             made.path.rename(target.path)
         except OSError:
             if target.path.exists():
-                raise ExperimentExists(chosen) from None
+                raise ExperimentExists(chosen, ANOTHER) from None
             shutil.rmtree(made.path, ignore_errors=True)
             raise
     return target

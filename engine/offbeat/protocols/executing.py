@@ -42,6 +42,7 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
         grace: seconds between asking a trial to end and making it end.
         resource_attr: name of the resource in reports, if any.
         now: time on the experiment's clock, from which simulated time goes on.
+        checkpoint_sizes: whether `Saved` signals are wanted.
     """
 
     experiment: str
@@ -50,6 +51,7 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     resource_attr: str | None = None
     now: float = 0.0
+    checkpoint_sizes: bool = False
 
 
 class BackendSession(Protocol):
@@ -86,7 +88,14 @@ class BackendSession(Protocol):
 
 
 class SimulatedSession(BackendSession, Protocol):
-    """An opened backend with `time = "simulated"`."""
+    """An opened backend with `time = "simulated"`.
+
+    It may have `pass_on(until, passing)`, which is `next_signal(until)` but that reports need not become signals (see
+    `offbeat.signals.Passing`): it may put the result that a report is into `passing.events`, in its place in time, if the
+    report has the resource as an int that grows within the trial, the metric and no cost, is `plain`, comes before `until`
+    and not before `passing.since`, and its attempt was not told to end. It answers `passing` once the room for those on
+    which nobody decides is used up, and the result itself where somebody does.
+    """
 
     def next_signal(self, until: float = inf) -> Signal | None:
         """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""
@@ -102,6 +111,8 @@ class Backend(Protocol):
 
     With `suspends = True` an interruption leaves attempts as they are: closing the session ends nothing, and `adopt` of the
     next one takes each up exactly where it was. Any other end of the session ends them in that moment, without a command.
+
+    One that tells the sizes of checkpoints where that is wanted states `measures_checkpoints = True`.
 
     One that runs trials in the engine's event loop states `shares_loop = True`: it is not run while its caller's loop waits.
     """

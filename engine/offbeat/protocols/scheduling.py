@@ -106,6 +106,11 @@ class Scheduler(Protocol):
     it is entered, with a `SchedulerContext`, before the first trial starts and left after the last one has ended; what it
     awaits in leaving is for it to shield and to limit. Ask and tell, and whoever reads a journal again, do without. An
     attribute `prefetch` says how many proposals it wants to be asked for ahead of a free worker, see `Tuner`.
+
+    It may say which checkpoints it still needs, in a method `checkpoint_chance(trial, ledger) -> float`: how likely it is,
+    from 0 (never) to 1 (surely), that a trial without an attempt goes on, or another begins with a copy of its checkpoint.
+    Asked where checkpoints are deleted; like `observe` it is fast and looks at nothing outside. Without it those of paused
+    trials are needed, those of ended ones are not.
     """
 
     @property
@@ -125,7 +130,7 @@ class Scheduler(Protocol):
         ...
 
     def propose(self, request: ProposalRequest, ledger: LedgerView) -> Proposal | Awaitable[Proposal | None] | None:
-        """What the free slot shall do; None: nothing until another event has come (or for ever, if all is done).
+        """What the free slot shall do; None, or a `Nothing` that says why: nothing until another event has come, or for ever.
 
         May be a coroutine function. The answer is journaled as `suggested` and comes back through `observe`.
         """

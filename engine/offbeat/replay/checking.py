@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -42,6 +42,15 @@ class Checking:
         self._proposals = [
             (turn.last, Proposals(turn.scheduler, seed, ledger, report.tolerance)) for turn, seed in turns
         ]
+        #: What is compared of an event, by its type: a table, since there are hundreds of thousands of them.
+        self._compare: dict[type[ev.Event], Callable[[int, Any, ev.Event | None], None]] = {
+            ev.ProposalRequested: self._requested,
+            ev.Suggested: self._suggested,
+            ev.TrialStarted: self._started,
+            ev.TrialResumed: self._started,
+            ev.TrialStopped: self._stopped,
+            ev.ModelFitted: self._fitted,
+        }
         #: Without a scheduler nothing is compared, only whether the events fit each other is looked at.
         self._mute = bool(report.problem)
         #: Behind the first misfit only the bytes are looked at.
@@ -83,19 +92,9 @@ class Checking:
 
     def _check(self, seq: int, event: ev.Event, following: ev.Event | None) -> None:
         """Compares and folds in an event that is no result."""
-        match event:
-            case ev.ProposalRequested():
-                self._requested(seq, event, following)
-            case ev.Suggested():
-                self._suggested(seq, event)
-            case ev.TrialStarted() | ev.TrialResumed():
-                self._started(seq, event)
-            case ev.TrialStopped():
-                self._stopped(seq, event)
-            case ev.ModelFitted():
-                self._proposals[0][1].fitted(event)
-            case _:
-                pass
+        compare = self._compare.get(type(event))
+        if compare is not None:
+            compare(seq, event, following)
         self._refold.fold(event, seq)
 
     def _only_fold(self, seq: int, event: ev.Event) -> None:
@@ -150,7 +149,7 @@ class Checking:
         if not self._refold.broken:
             self._proposals[0][1].requested(event, following)
 
-    def _suggested(self, seq: int, event: ev.Suggested) -> None:
+    def _suggested(self, seq: int, event: ev.Suggested, _following: ev.Event | None) -> None:
         report, state = self._report, self._refold.state
         if self._refold.broken:
             return
@@ -182,7 +181,7 @@ class Checking:
             recomputed["config"] = {key: anew.config.get(key) for key in keys}
         self._differs(seq, event, recorded, recomputed, compared.why, anew)
 
-    def _started(self, seq: int, event: Any) -> None:
+    def _started(self, seq: int, event: Any, _following: ev.Event | None) -> None:
         state = self._refold.state
         record = state.ledger[event.trial]
         slot = state.ledger.free_slot()
@@ -192,11 +191,14 @@ class Checking:
         elif event.slot != slot:
             self._differs(seq, event, {"slot": event.slot}, {"slot": slot}, f"worker {slot} is the free one")
 
-    def _stopped(self, seq: int, event: ev.TrialStopped) -> None:
+    def _stopped(self, seq: int, event: ev.TrialStopped, _following: ev.Event | None) -> None:
         record = self._refold.state.ledger[event.trial]
         if event.by == "scheduler" and event.why != record.reason:
             why = "the reason is not the one of the decision"
             self._differs(seq, event, {"why": event.why}, {"why": record.reason}, why)
+
+    def _fitted(self, _seq: int, event: ev.ModelFitted, _following: ev.Event | None) -> None:
+        self._proposals[0][1].fitted(event)
 
     def _raised(self, seq: int, event: ev.Event, following: ev.Event | None, error: str) -> None:
         """The scheduler raised: as it did then, or only now."""

@@ -41,7 +41,8 @@ class Counterfactual(msgspec.Struct, frozen=True, kw_only=True):
         stale, hopeful: two guesses: unknown results stay at the trial's last value; they are as good as the best trial's
             at that level. Equal to the bounds where those are exact.
         compared, agree: recorded results that both have decided upon, and on how many they decide alike; disagreements:
-            the others. Without unknown futures these are exact, else those of `stale`.
+            the others. A trial that is stopped where its training ends is decided alike with one that ends by itself.
+            Without unknown futures these are exact, else those of `stale`.
         earlier, longer: trials that would have been stopped or paused for good earlier, and let run longer.
         untried: recorded trials that it would not have started.
     """
@@ -136,7 +137,7 @@ def counterfactual(
     blind = _is_blind(first)
     best, resource, seconds = view.bounds(stale, unknown, top, limit, blind)
     reached = view.reached(stale)
-    disagreements, compared = view.disagreements(stale)
+    disagreements, compared = view.disagreements(stale, top)
     return Counterfactual(
         experiment=folder.name,
         scheduler=type(first).__name__,

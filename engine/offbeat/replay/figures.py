@@ -135,8 +135,14 @@ class View:
             elapsed=elapsed,
         )
 
-    def disagreements(self, events: Sequence[ev.Event]) -> tuple[list[Disagreement], int]:
-        """Recorded results on which a run decides otherwise, and how many it decides upon."""
+    def disagreements(self, events: Sequence[ev.Event], top: int) -> tuple[list[Disagreement], int]:
+        """Recorded results on which a run decides otherwise, and how many it decides upon.
+
+        Whether a trial is stopped at the end of its training or ends there by itself is no difference; `top`: the level at
+        which trainings of the run end.
+        """
+        end = max([top, *(curve.level for curve in self._curves)])
+        over = {curve.trial: curve.level for curve in self._curves if curve.ending == "finished"}
         recorded = {(c.trial, p.level): p.verdict for c in self._curves for p in c.points}
         found: list[Disagreement] = []
         compared = 0
@@ -147,7 +153,8 @@ class View:
             if then is None:
                 continue
             compared += 1
-            if then != event.verdict:
+            last = event.resource >= min(end, over.get(int(event.trial), end))
+            if then != event.verdict and not (last and {then, event.verdict} == {"continue", "stop"}):
                 found.append(
                     Disagreement(
                         trial=int(event.trial), level=event.resource, recorded=then, other=event.verdict, why=event.why

@@ -29,12 +29,14 @@ from offbeat.replay.integrity import events_of, found
 from offbeat.replay.origin import KEY, Origin, origin_of
 from offbeat.replay.rebuilding import Silent
 from offbeat.replay.refold import MISFITS, Refold, SchedulerRaised, Turn
-from offbeat.replay.sharing import CheckpointsMissing, share
+from offbeat.replay.sharing import CheckpointsMissing, Size, share
 from offbeat.results.experiment import spec_of
 from offbeat.trial import Status, TrialId, TrialRecord
 
 GROUP: Final = 1_000
 """Events of the past that are written at once."""
+
+ANOTHER: Final = "choose another name for the fork"
 
 _PROGRESS: Final = (ev.TrialStarted, ev.TrialResumed, ev.TrialResult, ev.ReportRejected)
 
@@ -48,7 +50,7 @@ class Forked(msgspec.Struct, frozen=True, kw_only=True):
         name, folder: of the new one; source, event: where it comes from, and the last event that both have.
         digest: decision digest of the shared events behind the first.
         scheduler, seed: that decide from here on.
-        shared: trials whose checkpoints it has; bytes: in all of them.
+        shared: trials whose checkpoints it has; bytes: in all of them; copied: of these, the rest takes no room of its own.
         begin_again: unfinished trials that begin again without a checkpoint: they went on in the source behind the event, so
             that what lies there is of a future that the fork does not have.
         goes_on_with: the command or call that takes it up.
@@ -64,6 +66,7 @@ class Forked(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     shared: tuple[int, ...]
     bytes: int
+    copied: int
     begin_again: tuple[int, ...]
     goes_on_with: str
     notes: tuple[str, ...] = ()
@@ -83,7 +86,8 @@ def fork(
     """Makes a new experiment out of the first events of another, which is only read; go on with `Tuner.resume(name)`.
 
     With the scheduler unchanged, and in simulated time, it decides what the source decided. With a real backend, trials that
-    the source ran on behind the event begin again, unless their checkpoints are from before.
+    the source ran on behind the event begin again, unless their checkpoints are from before. Checkpoints of trials that have
+    ended are shared with the source and not to be changed by hand; a trial that can go on has its own.
 
     Args:
         experiment: name, path or folder of the source.
@@ -112,7 +116,7 @@ def fork(
     parent = source.path.parent if home is None else homes.root(home)
     target = ExperimentFolder(parent / homes.checked_name(name))
     if os.path.lexists(target.path):
-        raise ExperimentExists(name)
+        raise ExperimentExists(name, ANOTHER)
     other = changed_scheduler(spec, scheduler=scheduler, options=options, seed=seed)
     past = _Past(source, spec, at, other)
     origin = Origin(
@@ -145,12 +149,13 @@ class _Past:
 
     Attributes:
         went_on: trials of which anything was heard behind them, or that run now.
-        trials: as they were; notes: for the user.
+        trials: as they were; deleted: those without a checkpoint, by a decision of then or later; notes: for the user.
     """
 
     def __init__(self, folder: ExperimentFolder, spec: ExperimentSpec, last: int, other: Scheduler | None) -> None:
         self._folder, self._last = folder, last
         self.went_on: set[TrialId] = set()
+        self.deleted: set[TrialId] = set()
         self.notes: list[str] = []
         refold = Refold(spec, [Turn(other if other is not None else Silent(spec), None)])
         self.trials = refold.state.ledger.trials
@@ -161,8 +166,12 @@ class _Past:
         for recorded in events_of(folder):
             count = recorded.seq + 1
             event = recorded.event
+            if isinstance(event, ev.CheckpointDeleted):
+                self.deleted.add(event.trial)
             if isinstance(event, ev.TrialStarted | ev.TrialResumed):
                 slots.add(event.trial)
+                if recorded.seq <= last:
+                    self.deleted.discard(event.trial)
             elif isinstance(event, _ENDS):
                 slots.discard(event.trial)
             if recorded.seq > last:
@@ -232,7 +241,7 @@ def _written(  # noqa: PLR0917 - all of what there is to write
     except BaseException as error:
         shutil.rmtree(making.path, ignore_errors=True)
         if isinstance(error, OSError) and os.path.lexists(target.path):
-            raise ExperimentExists(target.name) from error
+            raise ExperimentExists(target.name, ANOTHER) from error
         raise
     notes = list(past.notes)
     notes += [
@@ -250,7 +259,8 @@ def _written(  # noqa: PLR0917 - all of what there is to write
         scheduler=spec.scheduler.name,
         seed=spec.seed,
         shared=tuple(shared),
-        bytes=size,
+        bytes=size.bytes,
+        copied=size.copied,
         begin_again=tuple(begin_again),
         goes_on_with=call if spec.backend.name == ASK_TELL else f"offbeat resume {target.name}",
         notes=tuple(notes),
@@ -259,19 +269,20 @@ def _written(  # noqa: PLR0917 - all of what there is to write
 
 def _checkpoints(
     source: ExperimentFolder, target: ExperimentFolder, past: _Past, without: bool
-) -> tuple[list[int], list[int], int]:
+) -> tuple[list[int], list[int], Size]:
     """Shares what is of the past: trials that have it, trials that begin again, and bytes."""
     shared: list[int] = []
     begin_again: list[int] = []
-    size = 0
+    size = Size()
     for trial, record in past.trials.items():
         there, over = source.checkpoints(trial), record.status.ended or record.status is Status.STOPPING
-        if without or trial in past.went_on:
+        if without or trial in past.went_on or trial in past.deleted:
             if not over and record.resource and source.trial(trial).is_dir():
                 begin_again.append(int(trial))
         elif there.is_dir():
             if any(there.iterdir()):
-                size += share(there, target.checkpoints(trial), source.path)
+                ended = record.status.ended
+                size = size.plus(share(there, target.checkpoints(trial), source.path, ended=ended))
                 shared.append(int(trial))
         elif _had_some(source, record):
             raise CheckpointsMissing(source.name, int(trial), str(there))

@@ -55,7 +55,8 @@ class Given:
             return answer
         if answer.donor is not None:
             raise InvalidArgument(
-                "The scheduler starts trials from the checkpoints of others: what those would have done is not recorded."
+                "The scheduler starts trials from the checkpoints of others: what those would have done is not recorded. "
+                "`offbeat bench --from` compares it on a model of these trials."
             )
         number = len(ledger)
         if number >= len(self._configs):

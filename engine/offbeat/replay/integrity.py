@@ -30,9 +30,15 @@ def events_of(folder: ExperimentFolder) -> Iterator[Recorded]:
 
     Raises JournalDamaged, JournalTooNew, after all events before the damage were given.
     """
-    headless = read_head(folder) is None
-    for recorded in read_journal(folder):
-        if headless and recorded.seq == 0:
+    events = read_journal(folder)
+    if read_head(folder) is not None:
+        return events
+    return _headless(folder, events)
+
+
+def _headless(folder: ExperimentFolder, events: Iterator[Recorded]) -> Iterator[Recorded]:
+    for recorded in events:
+        if recorded.seq == 0:
             raise JournalDamaged(str(folder.head), 0, "the head is missing: nothing tells how long the journal was")
         yield recorded
 

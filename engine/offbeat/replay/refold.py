@@ -7,7 +7,7 @@ in a past depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from offbeat import events as ev
@@ -16,6 +16,7 @@ from offbeat.decisions import Continue, Decision, Pause, Stop
 from offbeat.events import TrialResult
 from offbeat.protocols import Scheduler
 from offbeat.state import OBSERVED, State
+from offbeat.trial import TrialId
 from offbeat.verdicts import check_decisions, decided
 
 _VERDICTS: Final[dict[type, str]] = {Continue: "continue", Stop: "stop", Pause: "pause"}
@@ -73,6 +74,7 @@ class Refold:
         self._watching = [(turn.scheduler.observe, _observed(turn.scheduler)) for turn in self._turns[1:]]
         self._observed = _observed(self.scheduler)
         self._judges = TrialResult in self._observed
+        self._due: Mapping[TrialId, int] = getattr(self.scheduler, "due", {})
         self._plain = not self._watching
 
     def take_in(self, event: ev.Event, seq: int) -> Decided | None:
@@ -94,7 +96,8 @@ class Refold:
             except BaseException as error:  # whatever a scheduler raises, SystemExit too
                 self.broken = told(error)[0]
                 raise SchedulerRaised(self.broken) from error
-        self._watch(event)
+        if not self._plain:
+            self._watch(event)
         if seq == self._last:
             self._hand_over()
 
@@ -110,7 +113,8 @@ class Refold:
         failure: BaseException | None = None
         if event.verdict != "late" and event.verdict != "repeat":  # noqa: PLR1714 - a tuple is slower
             state.waiting = False
-            if not self._judges:
+            # In a run it was not asked either.
+            if not self._judges or event.resource < self._due.get(event.trial, 0):
                 found = NOTHING
             elif not self.broken:
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from offbeat import events as ev
+from offbeat.byte_sizes import in_words
 from offbeat.events import ExperimentSpec
 from offbeat.journal import UnknownEvent
 from offbeat.text import shown
@@ -47,6 +48,10 @@ def sentence(event: ev.Event, spec: ExperimentSpec, knew: int | None = None) -> 
             return "paused"
         case ev.TrialFinished():
             return "ran to its end"
+        case ev.CheckpointSaved():
+            return f"has {in_words(event.size)} of checkpoints"
+        case ev.CheckpointDeleted():
+            return f"checkpoint deleted{because(event.why)}"
         case ev.ReportRejected():
             return f"{event.count} report{'s' if event.count > 1 else ''} not usable: {event.reason}"
         case _:

@@ -7,6 +7,7 @@ import os
 from offbeat.home import ExperimentFolder, find
 from offbeat.results.experiment import COUNTED, Experiment
 from offbeat.results.listing import Listing, Skipped, list_experiments
+from offbeat.results.pareto import Hypervolume, ParetoPoint
 from offbeat.results.records import Best, Incumbent, Point, Session, Summary
 from offbeat.results.table import COLUMNS, Column, Table, cell, result_row
 from offbeat.results.trials import Trial, Trials, in_order
@@ -17,8 +18,10 @@ __all__ = [
     "Best",
     "Column",
     "Experiment",
+    "Hypervolume",
     "Incumbent",
     "Listing",
+    "ParetoPoint",
     "Point",
     "Session",
     "Skipped",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 from offbeat.errors import InvalidArgument, JournalError, nearest
 from offbeat.events import (
@@ -27,6 +27,9 @@ from offbeat.results.records import Best, Incumbent, Point, Session, Summary, br
 from offbeat.results.table import COLUMNS, COST, TRIAL_COLUMNS, Table, is_metric, result_row, trial_row
 from offbeat.results.trials import Trials
 from offbeat.trial import IllegalMove, Ledger, TrialId
+
+if TYPE_CHECKING:
+    from offbeat.results.pareto import Hypervolume, ParetoPoint
 
 COUNTED: Final = frozenset({"continue", "stop", "pause"})
 """Verdicts of results that count; `late` and `repeat` are recorded only."""
@@ -229,6 +232,31 @@ class Experiment:
         if n is not None:
             return found
         return found[0] if found else None
+
+    def pareto(self) -> list[ParetoPoint]:
+        """Counted results that no other one beats in all objectives, by the first objective, best first.
+
+        Where the scheduler has constraints, only results in which all of them hold count. One result beats another if it is
+        as good in each objective and better in one; of a trial's equal results the first one is given. Results that lack
+        an objective, or have one that is no finite number, are left out. Raises JournalDamaged.
+        """
+        from offbeat.results.pareto import pareto_set
+
+        return pareto_set(self)
+
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> Hypervolume:
+        """How much the Pareto set dominates, over time; larger is better.
+
+        Args:
+            reference: for each objective a value that is just not acceptable any more; what is not better in all of them
+                adds nothing. Experiments are comparable only with the same one. By default a little worse than the worst
+                values in this experiment's Pareto set, by a tenth of their range.
+
+        Raises InvalidArgument, JournalDamaged.
+        """
+        from offbeat.results.pareto import hypervolume_over_time
+
+        return hypervolume_over_time(self, reference)
 
     def summary(self) -> Summary:
         """The experiment in one line of a listing."""

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from offbeat import events as ev
-from offbeat.decisions import Continue, Pause, Resume, Start, Stop
+from offbeat.decisions import Continue, Nothing, Pause, Resume, Start, Stop
 from offbeat.describe import build, describe
 from offbeat.errors import OffbeatError
 from offbeat.protocols import Objective, ProposalRequest, Scheduler
@@ -48,12 +48,14 @@ def check_is_a_scheduler(case: Case) -> None:
 
 
 def check_answers_are_typed_and_in_the_space(case: Case) -> None:
-    """`observe` answers Continue, Stop, Pause on results, `propose` Start, Resume or None; configs lie in the space."""
+    """`observe` answers Continue, Stop, Pause on results, `propose` Start, Resume, Nothing, None; configs lie in the space."""
     run = case.rehearsal().run()
     for event, given in run.scheduler.decided:
         assert all(isinstance(one, Continue | Stop | Pause) for one in given), f"observe({event}) answered {given!r}"
     for request, proposal in run.scheduler.proposed:
-        assert proposal is None or isinstance(proposal, Start | Resume), f"propose({request}) answered {proposal!r}"
+        assert proposal is None or isinstance(proposal, Start | Resume | Nothing), (
+            f"propose({request}) answered {proposal!r}"
+        )
         if isinstance(proposal, Start):
             run.scheduler.space.validate(proposal.config)
             msgspec.json.encode((proposal.config, proposal.tags))
@@ -152,7 +154,7 @@ def check_obeys_limits(case: Case) -> None:
     for event_count in range(1, len(run.events), 7):
         watched, state = refolded(case.scheduler(), run.events[:event_count])
         given = watched.propose(ProposalRequest(999, 0, case.seed, may_start=False), state.ledger)
-        assert given is None or isinstance(given, Resume), f"propose(may_start=False) answered {given}"
+        assert given is None or isinstance(given, Resume | Nothing), f"propose(may_start=False) answered {given}"
 
 
 def check_works_in_batches(case: Case) -> None:

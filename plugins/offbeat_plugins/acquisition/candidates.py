@@ -104,6 +104,17 @@ def unseen(codes: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(out, dtype=np.intp)
 
 
+def apart(codes: NDArray[np.float64], seen: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """(n,) whether a row differs from every row of `seen` by more than `least` in some column."""
+    if not least or not len(codes) or not len(seen):
+        return np.ones(len(codes), dtype=bool)
+    from scipy.spatial import KDTree
+
+    distance, _ = KDTree(seen).query(codes, p=np.inf, distance_upper_bound=least * (1.0 + 1e-9))
+    far: NDArray[np.bool_] = np.isinf(np.asarray(distance))
+    return far
+
+
 def _rounded(codes: NDArray[np.float64]) -> NDArray[np.float64]:
     # Adding 0 turns -0.0, which has other bytes, into 0.0.
     return np.round(codes, 9) + 0.0

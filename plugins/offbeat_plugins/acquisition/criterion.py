@@ -11,11 +11,20 @@ from offbeat_plugins.acquisition.functions import (
     log_probability_below,
     lower_confidence_bound,
 )
+from offbeat_plugins.acquisition.hypervolume import (
+    Boxes,
+    Scalarisation,
+    log_expected_hypervolume_improvement,
+    scalarised_confidence_bound,
+)
 from offbeat_plugins.surrogates.process import Posterior, Setting, predict, pulled_back
 
-Acquisition: TypeAlias = Literal["log-ei", "ucb", "thompson"]
+Acquisition: TypeAlias = Literal["log-ei", "ucb", "thompson", "log-ehvi", "chebyshev"]
 
-ACQUISITIONS: Final = ("log-ei", "ucb", "thompson")
+ACQUISITIONS: Final = ("log-ei", "ucb", "thompson", "log-ehvi", "chebyshev")
+
+SEVERAL: Final = ("log-ehvi", "chebyshev")
+"""Those of several objectives."""
 
 
 class Aim(NamedTuple):
@@ -27,6 +36,8 @@ class Aim(NamedTuple):
         bounds: (constraints,), feasible up to here.
         exponent: what the mean of the logarithm of cost is multiplied by; 0: costs do not count.
         kappa: of the confidence bound.
+        several: what a criterion of several objectives aims at, of these in their order: `Boxes` for "log-ehvi",
+            `Scalarisation` for "chebyshev"; else nothing.
     """
 
     best: Any
@@ -34,14 +45,16 @@ class Aim(NamedTuple):
     bounds: Any
     exponent: Any
     kappa: Any
+    several: Boxes | Scalarisation | tuple[()] = ()
 
 
 class Roles(NamedTuple):
-    """Which output is what: the objective comes first, then constraints, then the logarithm of cost if there is one."""
+    """Which output is what: objectives come first, then constraints, then the logarithm of cost if there is one."""
 
     acquisition: Acquisition
     constraints: int
     cost: bool
+    objectives: int = 1
 
 
 def criterion(
@@ -52,17 +65,28 @@ def criterion(
     Constrained EI is log EI plus the log probabilities of every constraint; EI per cost takes the log cost off.
     """
     xp, log_ndtr = setting.ar.xp, setting.ar.log_ndtr
-    objective = predict(setting, processes[0], x)
-    if roles.acquisition == "ucb":
-        scored = lower_confidence_bound(xp, objective.mean, objective.variance, aim.kappa)
+    objectives = [predict(setting, process, x) for process in processes[: roles.objectives]]
+    means, variances = [one.mean for one in objectives], [one.variance for one in objectives]
+    if isinstance(aim.several, Boxes):
+        value, parts = log_expected_hypervolume_improvement(xp, log_ndtr, means, variances, aim.several)
+    elif isinstance(aim.several, Scalarisation):
+        value, parts = scalarised_confidence_bound(xp, means, variances, aim.several, aim.kappa)
     else:
-        scored = log_expected_improvement(xp, log_ndtr, objective.mean, objective.variance, aim.best)
-    value = aim.improve * scored.value
+        if roles.acquisition == "ucb":
+            scored = lower_confidence_bound(xp, means[0], variances[0], aim.kappa)
+        else:
+            scored = log_expected_improvement(xp, log_ndtr, means[0], variances[0], aim.best)
+        value, parts = scored.value, [scored]
+    value = aim.improve * value
     slope: Any = None
     if gradient:
-        slope = aim.improve * pulled_back(setting, processes[0], objective, x, scored[1:])
+        slopes = [
+            pulled_back(setting, process, at, x, part[1:])
+            for process, at, part in zip(processes, objectives, parts, strict=False)
+        ]
+        slope = aim.improve * sum(slopes[1:], slopes[0])
     for place in range(roles.constraints):
-        process = processes[1 + place]
+        process = processes[roles.objectives + place]
         at = predict(setting, process, x)
         scored = log_probability_below(xp, log_ndtr, at.mean, at.variance, aim.bounds[place])
         value = value + scored.value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from offbeat_plugins.acquisition.criterion import ACQUISITIONS, Acquisition
+from offbeat_plugins.acquisition.criterion import ACQUISITIONS, SEVERAL, Acquisition
 from offbeat_plugins.acquisition.search import Effort
 from offbeat_plugins.surrogates.hyperparameters import Prior
 from offbeat_plugins.surrogates.resources import RESOURCE_KERNELS, ResourceKernel
@@ -26,7 +26,7 @@ class Data:
 
     Attributes:
         codes: (n, d) of the observed points; duplicates are fine.
-        targets: (n,) or (n, m): the objective, minimised, in any unit; then constraints, fulfilled where <= 0; then, with
+        targets: (n,) or (n, m): the objectives, minimised, in any unit; then constraints, fulfilled where <= 0; then, with
             Options.cost, the natural logarithm of cost. All finite: leave failed trials out.
         pending: (P, d), points whose results are awaited, and others not to be suggested.
     """
@@ -42,7 +42,11 @@ class Options:
 
     Attributes:
         acquisition: "log-ei"; "ucb", the lower confidence bound of a minimised target; "thompson", one joint draw of the
-            process at the candidates, which is then minimised.
+            process at the candidates, which is then minimised. For several objectives: "log-ehvi", the logarithm of the
+            expected hypervolume improvement; "chebyshev", confidence bounds scalarised with random weights.
+        objectives: number of objective columns of the targets.
+        reference: for "log-ehvi", a value for each objective that is just not acceptable any more, in the units of the
+            targets; (): a little worse than the front, see `boxes.nadir_reference`.
         constraints: number of constraint columns of the targets.
         cost: whether the last column of the targets is the logarithm of cost; log EI then loses cost_exponent of it.
         kappa: deviations below the mean, of "ucb".
@@ -59,6 +63,7 @@ class Options:
         capacity: observations that the exact process takes; of more, a subset (`surrogates.subset`).
         candidates: points drawn to begin with; 0: 1,024, halved above 256 observations and again above 640.
         centres: best observed points near which half of them lie.
+        min_distance: what is suggested differs from every known point by more than this in some column of its code.
         moves: discrete changes tried at most in one step.
         effort: of the search.
         starts: for the hyperparameters when no state is carried.
@@ -72,6 +77,8 @@ class Options:
     """
 
     acquisition: Acquisition = "log-ei"
+    objectives: int = 1
+    reference: Sequence[float] = ()
     constraints: int = 0
     cost: bool = False
     cost_exponent: float = 1.0
@@ -86,6 +93,7 @@ class Options:
     capacity: int = 1008
     candidates: int = 0
     centres: int = 4
+    min_distance: float = 0.0
     moves: int = 64
     effort: Effort = field(default_factory=Effort)
     starts: int = 2
@@ -108,10 +116,19 @@ class Options:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} is not valid; give a whole number of at least {least}.")
+        if (self.acquisition in SEVERAL) is not (self.objectives > 1):
+            raise ValueError(
+                f"acquisition={self.acquisition!r} with objectives={self.objectives}: {' and '.join(SEVERAL)} are for "
+                "several objectives, all others for one."
+            )
+        if len(self.reference) not in (0, self.objectives):
+            raise ValueError(f"reference has {len(self.reference)} values for {self.objectives} objectives.")
         if not 0.0 < self.level <= 1.0:
             raise ValueError(
                 f"level={self.level!r} is not valid; give a share of the largest resource, above 0 and at most 1."
             )
+        if not 0.0 <= self.min_distance < 1.0:
+            raise ValueError(f"min_distance={self.min_distance!r} is not valid; give a number from 0, below 1.")
         if self.candidates % self.effort.starts:
             raise ValueError(
                 f"candidates={self.candidates} has to be a multiple of effort.starts={self.effort.starts}."
@@ -120,7 +137,12 @@ class Options:
     @property
     def outputs(self) -> int:
         """Columns of the targets."""
-        return 1 + self.constraints + self.cost
+        return self.objectives + self.constraints + self.cost
+
+    @property
+    def bounded(self) -> slice:
+        """Which columns of the targets are constraints."""
+        return slice(self.objectives, self.objectives + self.constraints)
 
     def candidates_for(self, n: int) -> int:
         """How many points are drawn with n observations."""
@@ -133,6 +155,7 @@ class Options:
 BACKENDS = ("auto", "numpy", "jax")
 
 LEAST = {
+    "objectives": 1,
     "constraints": 0,
     "fantasies": 0,
     "batch": 1,

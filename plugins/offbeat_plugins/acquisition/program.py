@@ -134,7 +134,7 @@ def answer(
         processes = [process for process, _ in grown]
         likely = question.mask
         for place in range(shape.roles.constraints):
-            likely = likely * (grown[1 + place][1].mean(axis=1) <= question.aim.bounds[place])
+            likely = likely * (grown[shape.roles.objectives + place][1].mean(axis=1) <= question.aim.bounds[place])
         best = xp.minimum(best, xp.where(likely[:, None] > 0.0, grown[0][1], xp.inf).min(axis=0))
     aim = question.aim._replace(best=best)
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from offbeat_plugins.acquisition.exported import exported
+from offbeat_plugins.acquisition.hypervolume import Boxes
 from offbeat_plugins.acquisition.program import (
     Answer,
     Fits,
@@ -34,6 +36,9 @@ BUCKETS: Final = (64, 128, 256, 384, 512, 640, 768, 1024)
 
 PENDING: Final = (8, 64, 512)
 """Pending points are padded to these."""
+
+BOXES: Final = (64, 256, 1024, 2048)
+"""Boxes of a hypervolume improvement are padded to these."""
 
 TRACES: Final[dict[tuple[int, ...], int]] = {}
 """How often a program was traced, by (rows, columns, pending, candidates); for tests and diagnostics."""
@@ -94,6 +99,7 @@ class JaxSolver:
 
     def __init__(self, folder: str | None = None) -> None:
         jax_arithmetic()
+        self._folder = folder
         if folder is not None:
             keep_compiled(folder)
 
@@ -107,27 +113,37 @@ class JaxSolver:
         """See `Solver`."""
         return self._run(model, seen, start, question, shape, searching=True)
 
-    @staticmethod
     def _run(
-        model: Model, seen: Observations, start: Start, question: Question, shape: Shape, *, searching: bool
+        self, model: Model, seen: Observations, start: Start, question: Question, shape: Shape, *, searching: bool
     ) -> tuple[Fits, Answer]:
         import jax
 
+        # Arrays throughout: a number of Python's would be another type, and another program.
+        arguments = jax.tree.map(np.asarray, (model, padded(seen), start, with_room(question), searching))
         with jax.enable_x64(True):
-            found, result = _compiled(shape)(
-                model,
-                padded(seen),
-                start._replace(turns=np.int64(start.turns), tolerance=np.float64(start.tolerance)),
-                with_room(question),
-                searching,
-            )
-            arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, (found, result))
+            arrays: tuple[Fits, Answer] = jax.tree.map(np.asarray, self._program(shape, arguments)(*arguments))
             return arrays
+
+    def _program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
+        """The compiled program for arguments of these shapes."""
+        if self._folder is None:
+            return _compiled(shape)
+        import jax
+
+        leaves, tree = jax.tree.flatten(arguments)
+        key = (self._folder, shape, tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        if key not in _KEPT:
+            _KEPT[key] = exported(_compiled(shape), shape, arguments, self._folder)
+        return _KEPT[key]
+
+
+_KEPT: Final[dict[tuple[Any, ...], Any]] = {}
+"""Programs of this process by folder, constants and shapes."""
 
 
 @cache
 def keep_compiled(folder: str) -> None:
-    """Compiled programs of this process go to `folder` and are taken from there: JAX's persistent compile cache.
+    """What XLA makes of the programs of this process goes to `folder` and is taken from there: JAX's persistent cache.
 
     JAX has one such folder a process; asking again for one that was asked for before changes nothing.
     """
@@ -144,8 +160,18 @@ def padded(seen: Observations) -> Observations:
 
 
 def with_room(question: Question) -> Question:
-    """Pending points padded to their bucket. None at all get one too, so that their number changes no program."""
+    """Pending points and boxes padded to their buckets. No pending point at all gets one too: their number changes no program."""
     size = bucket(len(question.pending), PENDING)
+    several = question.aim.several
+    if isinstance(several, Boxes):
+        # Copies of one box, without weight: what is computed of them is finite.
+        rows = np.arange(bucket(len(several.lower), BOXES))
+        real = rows < len(several.lower)
+        rows[~real] = 0
+        weight = np.where(real, several.log_weight[rows], -np.inf)
+        question = question._replace(
+            aim=question.aim._replace(several=Boxes(several.lower[rows], several.upper[rows], weight))
+        )
     return question._replace(
         pending=_rows(question.pending, size), mask=_rows(question.mask, size), normals=_rows(question.normals, size)
     )

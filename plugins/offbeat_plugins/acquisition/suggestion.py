@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbeat_plugins.acquisition.candidates import candidates, generator, unseen, valid
+from offbeat_plugins.acquisition.candidates import apart, candidates, generator, unseen, valid
 from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
+from offbeat_plugins.acquisition.hypervolume import Boxes, Scalarisation
 from offbeat_plugins.acquisition.options import Data, ModelState, Options, Suggestion, fitted_before
-from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start, setting_of
+from offbeat_plugins.acquisition.program import Fits, Model, Observations, Question, Shape, Start, fits, setting_of
+from offbeat_plugins.acquisition.several import beaten_by, carried_over, region, scalarisation
 from offbeat_plugins.acquisition.solvers import Solver, solver
 from offbeat_plugins.acquisition.thompson import thompson_order
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
 from offbeat_plugins.surrogates.hyperparameters import Parts, bounds, first_curvature, starts
-from offbeat_plugins.surrogates.process import Columns
+from offbeat_plugins.surrogates.process import Columns, with_pending
 from offbeat_plugins.surrogates.subset import subset
 from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed
 
@@ -67,7 +69,7 @@ def suggest(
     targets = finite_targets(data.targets, len(codes))
     if len(codes) and targets.shape[1] != options.outputs:
         raise ValueError(
-            f"targets have {targets.shape[1]} columns; the options speak of {options.outputs}: the objective, "
+            f"targets have {targets.shape[1]} columns; the options speak of {options.outputs}: {options.objectives} objective(s), "
             f"{options.constraints} constraints{', the logarithm of cost' if options.cost else ''}."
         )
     if (layout.resource >= 0) is not bool(options.resource):
@@ -81,7 +83,7 @@ def suggest(
         fresh = drawn[unseen(drawn, pending)][: options.ranked]
         return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
     with one_thread(), np.errstate(all="ignore"):
-        return _Call(layout, options, project, rng, solver(options, len(codes))).answer(codes, targets, pending, state)
+        return Call(layout, options, project, rng, solver(options, len(codes))).answer(codes, targets, pending, state)
 
 
 def _at_level(project: Project | None, column: int, level: float) -> Project:
@@ -95,7 +97,7 @@ def _at_level(project: Project | None, column: int, level: float) -> Project:
     return projected
 
 
-class _Call:
+class Call:
     """One call's constants, to spare its steps a dozen arguments."""
 
     def __init__(
@@ -107,7 +109,7 @@ class _Call:
         self.model = Model(Columns.of(layout, options.resource), bounds(where, prior), prior.noise_floor)
         self.shape = Shape(
             where,
-            Roles(options.acquisition, options.constraints, options.cost),
+            Roles(options.acquisition, options.constraints, options.cost, options.objectives),
             options.effort,
             bool(layout.sliding.any()),
         )
@@ -122,41 +124,45 @@ class _Call:
         """See `suggest`; at least one observation."""
         options, layout = self.options, self.layout
         # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
-        broken = (targets[:, 1 : 1 + options.constraints] > 0.0).any(axis=1)
-        place = np.argsort(np.lexsort((targets[:, 0], broken)), kind="stable").astype(np.float64)
+        broken = (targets[:, options.bounded] > 0.0).any(axis=1)
+        merit = targets[:, 0] if options.objectives == 1 else beaten_by(targets[:, : options.objectives], self.rng)
+        place = np.argsort(np.lexsort((merit, broken)), kind="stable").astype(np.float64)
         kept = subset(self.rng, codes, place, options.capacity)
         x, raw = codes[kept], targets[kept]
         y, aim, feasible = self._standard(raw)
         counted = feasible * self._at_level(x)
         seen = Observations(x, y, np.ones(len(x)), counted)
-        start, restarted = self._start(seen, len(pending), state)
-        best = np.lexsort((raw[:, 0], -counted))[: options.centres]
+        start, restarted = self.start(seen, len(pending), state)
+        best = np.lexsort((merit[kept], -counted))[: options.centres]
+        if options.objectives > 1:
+            start, several = self._several(seen, raw, start, pending, aim)
+            aim = aim._replace(several=several)
         picked: list[NDArray[np.float64]] = []
         ranked = np.zeros((0, layout.dimension))
         values = np.zeros(0)
-        fits: Fits | None = None
+        fitted: Fits | None = None
         for _ in range(options.batch):
             known = self._at_one_level(np.concatenate([codes, pending, *picked]))
-            question = self._question(np.concatenate([pending, *picked]), x[best], aim, len(x))
+            question = self.question(np.concatenate([pending, *picked]), x[best], aim, len(x))
             found, result = self.solve(self.model, seen, start, question, self.shape)
-            if fits is None:
-                fits = found
+            if fitted is None:
+                fitted = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
                 start = Start(found.theta, found.curvature, 1, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
-            fresh = unseen(question.candidates, known)
+            fresh = self._fresh(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
             if options.acquisition != "thompson":
                 rest = rest[: options.ranked]
             pool = np.concatenate([np.asarray(result.found.x), question.candidates[rest]])
             pool = valid(layout, pool, self.project)
-            pool = pool[unseen(pool, known)]
+            pool = pool[self._fresh(pool, known)]
             order, scores = self._order(result, pool)
             ranked, values = pool[order], scores[order]
             if not len(ranked):
                 break
             picked.append(ranked[:1])
-        assert fits is not None
+        assert fitted is not None
         head = list(picked[:-1])
         ranked = np.concatenate([*head, ranked])
         ranked, values = (
@@ -166,19 +172,24 @@ class _Call:
         return Suggestion(
             ranked,
             values,
-            fitted_before(fits, restarted),
+            fitted_before(fitted, restarted),
             {
                 "model": "gp",
                 "backend": self.solve.name,
                 "points": len(x),
                 "left_out": len(codes) - len(x),
                 "pending": len(pending),
-                "evaluations": [int(turns) for turns in np.asarray(fits.turns)],
-                "negative_log_posterior": [float(value) for value in np.asarray(fits.value)],
-                "hyperparameters": [self._told(theta) for theta in np.asarray(fits.theta)],
+                "evaluations": [int(turns) for turns in np.asarray(fitted.turns)],
+                "negative_log_posterior": [float(value) for value in np.asarray(fitted.value)],
+                "hyperparameters": [self._told(theta) for theta in np.asarray(fitted.theta)],
                 "feasible": int(feasible.sum()),
             },
         )
+
+    def _fresh(self, codes: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Rows that are neither known, nor nearer to a known one than is wanted."""
+        fresh = unseen(codes, known)
+        return fresh[apart(codes[fresh], known, self.options.min_distance)]
 
     def _at_level(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) 1 where a point's value may be the one to be improved on."""
@@ -209,10 +220,10 @@ class _Call:
     def _standard(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
         """Targets as models see them, bounds and exponents in the same units, and which points are feasible."""
         options = self.options
-        columns = [transformed(raw[:, 0], options.transform)]
+        columns = [transformed(raw[:, place], options.transform) for place in range(options.objectives)]
         limits = np.zeros(options.constraints)
         for place in range(options.constraints):
-            y, centre, scale = standardised(raw[:, 1 + place])
+            y, centre, scale = standardised(raw[:, options.objectives + place])
             columns.append(y)
             # Constant values say on which side of the bound they are, and no more.
             limits[place] = np.clip(-centre / scale, -1e3, 1e3) if y.any() else np.sign(-centre) * 3.0
@@ -221,12 +232,12 @@ class _Call:
             y, _, scale = standardised(raw[:, -1])
             columns.append(y)
             exponent = options.cost_exponent * scale if y.any() else 0.0
-        feasible = np.all(raw[:, 1 : 1 + options.constraints] <= 0.0, axis=1)
+        feasible = np.all(raw[:, options.bounded] <= 0.0, axis=1)
         improve = 1.0 if feasible.any() else 0.0
         aim = Aim(np.zeros(max(1, options.fantasies)), improve, limits, exponent, options.kappa)
         return np.stack(columns, axis=1), aim, np.asarray(feasible, dtype=np.float64)
 
-    def _start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
+    def start(self, seen: Observations, pending: int, state: ModelState | None) -> tuple[Start, int]:
         """Where the fit begins, and at how many points other starts were last compared with it."""
         options, where = self.options, self.shape.where
         outputs = seen.y.shape[1]
@@ -257,12 +268,53 @@ class _Call:
             inverse = np.where(stays[:, None, None], state.curvature(), inverse)
         return Start(theta, inverse, options.turns, tolerance), n
 
+    def _several(
+        self,
+        seen: Observations,
+        raw: NDArray[np.float64],
+        start: Start,
+        pending: NDArray[np.float64],
+        aim: Aim,
+    ) -> tuple[Start, Boxes | Scalarisation]:
+        """What a criterion of several objectives aims at, and where the fit begins after what was fitted for it.
+
+        The front is that of the means at feasible points, pending ones included, whose results are assumed: noise makes
+        observed fronts too good, and improvement on them too rare.
+        """
+        options = self.options
+        k = options.objectives
+        y = seen.y[:, :k]
+        if options.acquisition == "chebyshev":
+            return start, scalarisation(y, self.rng)
+        found = self.solve.fit(self.model, seen, start, self._blank(len(seen.x), len(pending)), self.shape)
+        start = Start(np.asarray(found.theta), np.asarray(found.curvature), 1, start.tolerance)
+        ar = numpy_arithmetic()
+        setting = setting_of(ar, self.model, self.shape)
+        processes = fits(ar, self.model, seen, start, self.shape)[1]
+        means = np.column_stack([seen.y[:, j] - p.noise * p.alpha[:, 0] for j, p in enumerate(processes[:k])])
+        spread = means.max(axis=0) - means.min(axis=0)
+        counted = means[seen.feasible > 0.0] if seen.feasible.any() else means
+        if len(pending):
+            ones, none = np.ones(len(pending)), np.zeros((len(pending), 1))
+            assumed = [with_pending(setting, one, pending, ones, none)[1][:, 0] for one in processes]
+            limits = zip(assumed[k : k + options.constraints], aim.bounds, strict=True)
+            likely = np.all([ones > 0.0, *(values <= bound for values, bound in limits)], axis=0)
+            counted = np.concatenate([counted, np.column_stack(assumed[:k])[likely]])
+        reference = [carried_over(raw[:, j], y[:, j], value) for j, value in enumerate(options.reference)]
+        return start, region(counted, spread, reference)
+
     def _blank(self, n: int, pending: int) -> Question:
         """A question of the shapes that one about n observations has."""
         d, count = self.layout.dimension, self.options.candidates_for(n)
         moves = self.layout.moves(np.random.default_rng(0), self.options.moves)
         width = max(1, self.options.fantasies)
-        aim = Aim(np.zeros(width), 0.0, np.zeros(self.options.constraints), 0.0, self.options.kappa)
+        k = self.options.objectives
+        several: Boxes | Scalarisation | tuple[()] = ()
+        if self.options.acquisition == "log-ehvi":
+            several = Boxes(np.zeros((1, k)), np.ones((1, k)), np.zeros(1))
+        elif self.options.acquisition == "chebyshev":
+            several = Scalarisation(np.ones(k), np.zeros(k))
+        aim = Aim(np.zeros(width), 0.0, np.zeros(self.options.constraints), 0.0, self.options.kappa, several)
         return Question(
             np.zeros((pending, d)),
             np.zeros(pending),
@@ -273,7 +325,8 @@ class _Call:
             (moves.changed, moves.value, moves.needs),
         )
 
-    def _question(self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int) -> Question:
+    def question(self, pending: NDArray[np.float64], centres: NDArray[np.float64], aim: Aim, n: int) -> Question:
+        """What is asked of a model of n observations, with pending points (p, d) and best known ones (c, d)."""
         options, layout = self.options, self.layout
         count = options.candidates_for(n)
         drawn = candidates(self.rng, layout, centres, count, self.project)
@@ -295,7 +348,8 @@ class _Call:
     def _order(self, result: Any, pool: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Places of the pool, best first, and their values."""
         processes = [type(process)(*map(np.asarray, process)) for process in result.processes]
-        aim = Aim(*map(np.asarray, result.aim))
+        best, improve, bounds, exponent, kappa = map(np.asarray, result.aim[:-1])
+        aim = Aim(best, improve, bounds, exponent, kappa, result.aim.several)
         roles, setting = self.shape.roles, setting_of(numpy_arithmetic(), self.model, self.shape)
         if roles.acquisition == "thompson":
             return thompson_order(self.rng, setting, processes, pool, aim=aim, roles=roles)

@@ -51,12 +51,13 @@ class CoroutineBackend:
         objective: an `async def` function (or method, partial, object with such a `__call__`) that takes the trial, or
             "module:function". One that can be imported is described in the journal, so that the experiment can be
             resumed by name; any other has to be passed again on resume.
-        delete_checkpoints: delete the checkpoints of a trial once it was stopped or has failed for good.
+        delete_checkpoints: see `LocalBackend`.
 
     Raises InvalidArgument.
     """
 
     time: Literal["real"] = "real"
+    measures_checkpoints = True
     api_version = 1
     shares_loop = True
 

@@ -49,7 +49,8 @@ class LocalBackend:
         num_threads: for OpenMP and BLAS in each trial, where the environment says nothing; default cores / workers.
         env, cwd: additional variables; working directory, kept on resume (default: the current one).
         max_trial_time: seconds an attempt may take; max_silence: seconds it may go without a report. It then fails.
-        delete_checkpoints: delete the checkpoints of a trial once it was stopped or has failed for good.
+        delete_checkpoints: delete the checkpoints of a trial once it was stopped, has failed for good, or will not be
+            resumed as far as the scheduler can say; never the best trial's. See also `checkpoint_budget` of `Tuner`.
         preload: modules that all trials import, such as `["torch"]`: they are imported once, and each trial begins as a fork
             of that process in milliseconds, with everything else its own. For `.py` files run by this Python, on Linux.
             `[]` saves the start of the interpreter. Refused where importing one starts threads or opens a GPU, which no fork
@@ -60,6 +61,7 @@ class LocalBackend:
     """
 
     time: Literal["real"] = "real"
+    measures_checkpoints = True
     api_version = 1
 
     def __init__(

@@ -66,6 +66,7 @@ class PythonBackend:
     """
 
     time: Literal["real"] = "real"
+    measures_checkpoints = True
     api_version = 1
 
     def __init__(

@@ -14,6 +14,7 @@ import msgspec
 
 from offbeat.arguments import explained
 from offbeat.blackbox import load_blackbox
+from offbeat.byte_sizes import byte_count
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import BackendContext, BackendSession, Blackbox
@@ -47,6 +48,7 @@ class SimulatedBackend:
             and kept when it is resumed.
         support_checkpointing: an attempt goes on behind the last level that its trial (or its donor) has reported; False:
             it begins again and pays again.
+        checkpoint_size: bytes of each trial's checkpoint, or "35 MB", for experiments with a budget for them.
         delay_start: seconds from the command to the attempt's beginning.
         delay_stop: until a stop or pause takes effect; reports until then arrive late.
         delay_on_trial_result: until a report arrives.
@@ -75,6 +77,7 @@ class SimulatedBackend:
         max_resource_attr: str | None = None,
         seed: int | None = None,
         support_checkpointing: bool = True,
+        checkpoint_size: int | str | None = None,
         delay_start: float = 0.0,
         delay_stop: float = 0.0,
         delay_on_trial_result: float = 0.0,
@@ -118,6 +121,12 @@ class SimulatedBackend:
         if not isinstance(support_checkpointing, bool):
             raise InvalidArgument(f"support_checkpointing={support_checkpointing!r}: give True or False.")
         self._checkpoints = support_checkpointing
+        self._checkpoint_size = None if checkpoint_size is None else byte_count(checkpoint_size, "checkpoint_size")
+        if checkpoint_size is not None and not support_checkpointing:
+            raise InvalidArgument(
+                f"checkpoint_size={checkpoint_size!r}: with support_checkpointing=False there are no checkpoints; leave one out."
+            )
+        self.measures_checkpoints = checkpoint_size is not None
         self.faults = FaultProfile.of(faults, fault_seed)
         if dollars_per_hour is not None:
             _seconds("dollars_per_hour", dollars_per_hour)
@@ -141,6 +150,7 @@ class SimulatedBackend:
             max_resource_attr=self._max_resource_attr,
             seed=self._seed,
             checkpoints=self._checkpoints,
+            checkpoint_size=self._checkpoint_size if context.checkpoint_sizes else None,
             thinking=thinking,
             faults=self.faults,
             dollars_per_hour=self._price,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
-from operator import index
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from offbeat.arguments import require_count
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
+from offbeat_plugins.blackboxes.levels import checked_levels
 from offbeat_plugins.blackboxes.objectives import checked_objectives
 
 
@@ -48,7 +47,7 @@ class FunctionBlackbox:
         if not callable(function):
             raise InvalidArgument(f"function={function!r} cannot be called.")
         self.space = Space.of(config_space)
-        self.levels = _levels(levels)
+        self.levels = checked_levels(levels)
         require_count("seeds", seeds)
         names = checked_objectives(objectives)
         if elapsed_attr is not None:
@@ -83,14 +82,3 @@ class FunctionBlackbox:
     def curves(self, configs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Mapping[str, Any]]:
         """One curve for each pair."""
         return [self.curve(config, seed) for config, seed in zip(configs, seeds, strict=True)]
-
-
-def _levels(levels: object) -> tuple[int, ...]:
-    """Raises InvalidArgument unless they are increasing whole numbers from 1 up, or the highest of 1, 2, 3 ..."""
-    try:
-        found = [index(one) for one in levels] if isinstance(levels, Iterable) else range(1, index(levels) + 1)  # type: ignore[arg-type]
-    except TypeError:
-        found = []
-    if isinstance(levels, bool) or not found or found[0] < 1 or any(b <= a for a, b in pairwise(found)):
-        raise InvalidArgument(f"levels={levels!r}: give the highest level, or increasing whole numbers from 1 up.")
-    return tuple(found)

@@ -197,7 +197,9 @@ def _session(path: Path, numbers: int, codes: int) -> _Network:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of damage
-        raise DamagedBlackbox(str(path), f"it is no whole ONNX network ({str(error)[:200]})") from None
+        size = path.stat().st_size
+        reason = f"it is no whole ONNX network: onnxruntime cannot load its {size} bytes ({type(error).__name__})"
+        raise DamagedBlackbox(str(path), reason) from None
     shapes = {one.name: one.shape for one in session.get_inputs()}
     for name, wanted in (("x_cont", numbers), ("x_cat", codes)):
         width = shapes.get(name, [None, 0])[-1]

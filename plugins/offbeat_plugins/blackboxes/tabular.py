@@ -13,6 +13,7 @@ from offbeat.errors import InvalidArgument, InvalidConfig, nearest
 from offbeat.protocols import Mode
 from offbeat.space import Space
 from offbeat_plugins.blackboxes.configurations import Configurations
+from offbeat_plugins.blackboxes.levels import checked_levels
 from offbeat_plugins.blackboxes.objectives import checked_objectives
 
 Elapsed: TypeAlias = Literal["cumulative", "per-level"]
@@ -30,7 +31,7 @@ class TabularBlackbox:
         configs: the recorded configurations, in the order of the table; `Configurations` of the same space are shared.
         values: (task, config, seed, level, objective), or without its first axis where `tasks` is None; NaN is missing.
         objectives: name -> "min", "max" or None, in the order of the last axis.
-        levels: resource level at each place of the fourth axis.
+        levels: resource level at each place of the fourth axis, or the highest of 1, 2, 3 ...
         resource_attr: name of the resource in reports.
         elapsed_attr: the objective with the seconds of training so far.
         tasks: names of the first axis; dataset: which of them this blackbox is.
@@ -56,7 +57,7 @@ class TabularBlackbox:
         values: ArrayLike,
         *,
         objectives: Mapping[str, Mode | None],
-        levels: Sequence[int] = (1,),
+        levels: int | Sequence[int] = (1,),
         resource_attr: str = "epoch",
         elapsed_attr: str | None = None,
         tasks: Sequence[str] | None = None,
@@ -69,7 +70,7 @@ class TabularBlackbox:
     ) -> None:
         self.space = Space.of(config_space)
         self.objectives: Mapping[str, Mode | None] = checked_objectives(objectives)
-        self.levels = tuple(int(level) for level in levels)
+        self.levels = checked_levels(levels)
         self.resource_attr = resource_attr
         self.elapsed_attr = elapsed_attr
         self._nearest = nearest

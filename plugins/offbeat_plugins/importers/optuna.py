@@ -18,6 +18,7 @@ from offbeat.errors import InvalidArgument, InvalidSpace, MissingExtra, nearest
 from offbeat.importing import Foreign, ForeignResult, ForeignTrial, Modes, Outcome, Stretch, Wanted, digest_of
 from offbeat.importing.spaces import conditional, flat, within
 from offbeat.space import Space
+from offbeat.text import counted
 
 PATIENCE: Final = 5.0
 """Seconds that a database may be locked by somebody who writes."""
@@ -31,7 +32,7 @@ class OptunaImporter:
 
     The objective is called `value` (several: `value_0` ...) unless the study names its metrics, the resource `step`; steps
     that count from 0 count from 1 here. A trial's final value stands in its last step's place, where the two differ.
-    Failed trials without all of their hyperparameters, and waiting ones, are left out.
+    Trials that failed or still run without all of their hyperparameters, and waiting ones, are left out.
     """
 
     def read(self, source: str, wanted: Wanted) -> Foreign:
@@ -59,7 +60,7 @@ class OptunaImporter:
 def _found(study: Any, trials: Sequence[Any], wanted: Wanted, notes: list[str]) -> dict[str, Any]:
     """Space, objectives and trials of a study."""
     begun = [trial for trial in trials if trial.datetime_start is not None and trial.state.name != "WAITING"]
-    _note(notes, len(trials) - len(begun), "that wait to be started were left out")
+    _note(notes, len(trials) - len(begun), "left out: not started yet")
     complete = [t for t in begun if t.state.name == "COMPLETE" or t.intermediate_values] or begun
     names = {name for trial in complete for name in trial.params}
     configs = {trial.number: flat(trial.params) for trial in begun}
@@ -75,7 +76,11 @@ def _found(study: Any, trials: Sequence[Any], wanted: Wanted, notes: list[str]) 
     for trial, config in zip(begun, within(space, configs.values(), notes), strict=True):
         if trial in complete or _whole(space, config):
             kept.append((trial, config))
-    _note(notes, len(begun) - len(kept), "that failed before all hyperparameters were chosen were left out")
+    _note(
+        notes,
+        len(begun) - len(kept),
+        "left out: failed, or still running, before all hyperparameters were chosen",
+    )
     recorded = _names(study)
     senses: Modes = tuple("min" if one.name == "MINIMIZE" else "max" for one in study.directions)
     if wanted.metrics is not None and len(wanted.metrics) != len(recorded):
@@ -116,7 +121,7 @@ class _Reader:
         if self._first:
             notes.append("steps counted from 0 in the study; here they count from 1")
         unlike = sum(_differs(trial) for trial in trials)
-        _note(notes, unlike, "whose value is not that of their last step have it there, with the reported one as `raw`")
+        _note(notes, unlike, "with another value than at the last step: it stands there, the reported one as `raw`")
 
     def trial(self, trial: Any, config: dict[str, Any]) -> ForeignTrial:
         """One trial with its one execution."""
@@ -175,7 +180,7 @@ def _domains(trials: Sequence[Any], notes: list[str]) -> dict[str, Any]:
             widest = (min(known.low, distribution.low), max(known.high, distribution.high))
             merged[name] = type(known)(*widest, log=known.log, step=known.step)
             changed.add(name)
-    _note(notes, len(changed), f"had ranges that changed, of which the widest is taken: {sorted(changed)}", "names")
+    _note(notes, len(changed), f"with ranges that changed, of which the widest is taken: {sorted(changed)}", "name")
     space = Space.from_optuna(merged)
     return {next(iter(flat({name: None}))): space.domains[name] for name in merged}
 
@@ -203,9 +208,9 @@ def _seconds(moment: datetime) -> float:
     return moment.timestamp()
 
 
-def _note(notes: list[str], count: int, what: str, of: str = "trials") -> None:
+def _note(notes: list[str], count: int, what: str, of: str = "trial") -> None:
     if count:
-        notes.append(f"{count} {of} {what}")
+        notes.append(f"{counted(count, of)} {what}")
 
 
 # --- storages
@@ -291,7 +296,7 @@ def _study(optuna: Any, storage: Any, source: str, name: str | None) -> Any:
         raise InvalidArgument(f"{_address(source)} holds no study.")
     if name is None and len(known) > 1:
         raise InvalidArgument(
-            f"{_address(source)} holds {len(known)} studies: say which by study=. {nearest('', known)}"
+            f"{_address(source)} holds {len(known)} studies: say which by study= (--study). {nearest('', known)}"
         )
     chosen = known[0] if name is None else name
     if chosen not in known:

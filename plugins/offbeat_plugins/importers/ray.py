@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.importing import Foreign, ForeignResult, ForeignTrial, Outcome, Stretch, Wanted, digest_of
 from offbeat.importing.spaces import flat, inferred, within
+from offbeat.text import counted
 
 STATE: Final = "experiment_state-*.json"
 RESOURCE: Final = "training_iteration"
@@ -70,7 +71,7 @@ class RayImporter:
         kept = within(space, configs, notes)
         stopped = sum(_how(one, resource, highest) == "stopped" for one in read)
         if stopped:
-            notes.append(f"{stopped} trials that ended before {resource} {highest} are taken to have been stopped")
+            notes.append(f"{counted(stopped, 'trial')} ended before {resource} {highest}: taken to have been stopped")
         return Foreign(
             tool="ray",
             version=next((one.version for one in read if one.version), ""),

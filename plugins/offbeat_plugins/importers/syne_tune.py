@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -88,6 +89,12 @@ class SyneTuneImporter:
         )
 
 
+_DAMAGE: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, UnicodeDecodeError, csv.Error, NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What reading a damaged, encrypted or otherwise compressed archive raises."""
+
+
 class _Row(NamedTuple):
     """A report: the trial's, at a time on the tuner's clock, `worked` seconds after the start of its execution."""
 
@@ -127,8 +134,11 @@ def _rows(folder: Path) -> Iterator[_Row]:
                 table = csv.DictReader(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
                 for number, line in enumerate(table, 2):
                     yield _row(path, number, line)
-    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidArgument(f"{path} cannot be read: {error}. Copy it again once the experiment has ended.") from None
+    except _DAMAGE as error:
+        kind = "its table is no CSV in UTF-8" if isinstance(error, ValueError | csv.Error) else "it is no whole archive"
+        raise InvalidArgument(
+            f"{path} cannot be read: {kind}. Copy it again from where the experiment ran, once that has ended."
+        ) from None
 
 
 def _row(path: Path, number: int, line: Mapping[str | None, Any]) -> _Row:

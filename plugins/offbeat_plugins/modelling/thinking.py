@@ -33,15 +33,16 @@ class Thinking:
         self._deadline, self._memory = deadline, memory
         self._worker: ModelWorker | None = None
 
-    def __call__(self, arguments: Mapping[str, Any]) -> Any | Awaitable[Any]:
-        """The answer, or an awaitable of it. Raises ModelFailed, or the awaitable does."""
+    def __call__(self, arguments: Mapping[str, Any], function: str = "") -> Any | Awaitable[Any]:
+        """The answer of the function, or of another one, or an awaitable of it. Raises ModelFailed, or the awaitable does."""
+        function = function or self._name
         if self._worker is not None:
-            return self._worker.call(self._name, arguments)
-        module, _, name = self._name.partition(":")
+            return self._worker.call(function, arguments)
+        module, _, name = function.partition(":")
         try:
             return getattr(import_module(module), name)(**arguments)
         except Exception as error:  # as from the process: a model that fails is an answer
-            raise ModelFailed(f"{self._name} failed: {type(error).__name__}: {error}") from error
+            raise ModelFailed(f"{function} failed: {type(error).__name__}: {error}") from error
 
     def then(self, arguments: Mapping[str, Any], made: Callable[[Any], T]) -> T | Awaitable[T]:
         """What is made of the answer, at once or later, as the call is. Raises ModelFailed, or the awaitable does."""

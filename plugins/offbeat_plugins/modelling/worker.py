@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Self
 
 import anyio
@@ -17,6 +18,10 @@ from offbeat_plugins.modelling import codec
 
 MEMORY: Final = 2 * 2**30
 """Bytes of private memory, address space included, that a model may take by default; what it really uses is about half."""
+
+ROOM: Final = 768 * 2**20
+"""Bytes of a process beyond which the next call gets a new one: compiling leaves hundreds of MB behind that are not wanted again,
+since what was compiled is in the cache."""
 
 CLOSING: Final = 5.0
 """Seconds that a process has to end in after SIGKILL, before it is left to the system."""
@@ -60,6 +65,7 @@ class ModelWorker:
         self._endings: set[asyncio.Task[str]] = set()
         self._turn = asyncio.Lock()
         self._number = 0
+        self._answered = 0
         self._closed = False
         self.starts = 0
 
@@ -105,10 +111,17 @@ class ModelWorker:
                 with anyio.CancelScope(shield=True):
                     await self._kill()
                 raise
+            await self._renew_if_large()
         _, wrong, value = answer
         if wrong:
             raise ModelFailed(f"{function} failed: {wrong}")
         return value
+
+    async def _renew_if_large(self) -> None:
+        """Ends a process that has grown beyond ROOM, unless a single call did it: a new one would grow as much."""
+        self._answered += 1
+        if self._answered > 1 and self.pid is not None and _resident(self.pid) > ROOM:
+            await self._kill()
 
     async def _exchange(self, request: bytes) -> Any:
         if self._process is None:
@@ -123,6 +136,7 @@ class ModelWorker:
 
     async def _started(self) -> asyncio.subprocess.Process:
         self.starts += 1
+        self._answered = 0
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # a file of the host's folder must not stand in for one of the library
@@ -173,3 +187,11 @@ def _ending(code: int | None) -> str:
     if code < 0:
         return f"signal {signal.Signals(-code).name}"
     return f"exit status {code}"
+
+
+def _resident(pid: int) -> int:
+    """Bytes of a process that are in memory; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -9,7 +9,7 @@ from offbeat.results import Experiment
 from offbeat.results.history import history
 from offbeat.text import shown
 from offbeat_plugins.plots import canvas, steps
-from offbeat_plugins.plots.given import Given, draws, metric_of, nothing, several
+from offbeat_plugins.plots.given import Given, common_metric, draws, nothing, several
 
 MANY = 3
 """From so many experiments on their median and quartiles are drawn, and the experiments themselves behind them."""
@@ -27,14 +27,14 @@ def best_so_far(
 
     Args:
         experiments: one or several; with different schedulers see `comparison`.
-        metric: by default the first objective.
+        metric: by default the first objective, which all have to share; their spaces may differ.
         mode: "min" or "max", for a metric that is no objective.
         ax: matplotlib axes to draw into.
 
     Raises InvalidArgument, NothingToPlot, MissingExtra.
     """
     found = several(experiments)
-    spec = metric_of(found[0], metric, mode)
+    spec = common_metric(found, metric, mode)
     lines = [(one, improvements(one, spec.name, spec.mode)) for one in found]
     lines = [(one, line) for one, line in lines if line]
     if not lines:

@@ -10,7 +10,7 @@ from offbeat.results import Experiment
 from offbeat.text import shown
 from offbeat_plugins.plots import canvas, steps
 from offbeat_plugins.plots.best import improvements
-from offbeat_plugins.plots.given import Given, draws, metric_of, nothing, several
+from offbeat_plugins.plots.given import Given, common_metric, draws, nothing, several
 
 IGNORED = frozenset({"config_space", "random_seed", "points_to_evaluate", "metric", "mode"})
 """Options of a scheduler in which experiments of one group may differ, or which are the task and not the method."""
@@ -34,7 +34,7 @@ def comparison(
             seed aside, are one group, and named after what sets them apart.
         statistic: "median" with the band between the quartiles, where an experiment without a result yet is worse than
             all others; or "mean" with one standard error to each side, from when all of the group have a result.
-        metric: by default the first objective.
+        metric: by default the first objective, which all have to share; their spaces may differ.
         mode: "min" or "max", for a metric that is no objective.
         ax: matplotlib axes to draw into.
 
@@ -50,7 +50,7 @@ def comparison(
     first = next(iter(found.values()))[0]
     if sum(map(len, found.values())) < 2:
         raise nothing(first, "a comparison needs two experiments at least, of several schedulers or seeds.")
-    spec = metric_of(first, metric, mode)
+    spec = common_metric([one for group in found.values() for one in group], metric, mode)
     drawn = []
     figure, axes = None, None
     until = max(one.elapsed for group in found.values() for one in group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from offbeat.errors import InvalidArgument, NothingToPlot, nearest
@@ -68,6 +68,25 @@ def metric_of(experiment: Experiment, metric: str | None, mode: str | None) -> M
     else:
         return MetricSpec(metric, mode)  # type: ignore[arg-type]
     return found if mode is None else MetricSpec(found.name, mode)  # type: ignore[arg-type]
+
+
+def common_metric(experiments: Sequence[Experiment], metric: str | None, mode: str | None) -> MetricSpec:
+    """The metric to draw of all of them; their spaces may differ.
+
+    Raises InvalidArgument where one of them has another objective, unless `mode` says how values are to be compared; and
+    what `metric_of` raises.
+    """
+    first, *others = experiments
+    spec = metric_of(first, metric, mode)
+    for other in others if mode is None else ():
+        theirs = [one for one in other.spec.metrics if one.name == spec.name]
+        if not theirs or theirs[0].mode != spec.mode:
+            told = ", ".join(one.words for one in (theirs or other.spec.metrics)) or "nothing"
+            raise InvalidArgument(
+                f"{first.name} is drawn by {spec.name} ({spec.mode}), and {other.name} optimises {told}: draw those together "
+                "that have an objective in common, or say metric= and mode= (--metric, --mode)."
+            )
+    return spec
 
 
 def nothing(experiment: Experiment, needs: str) -> NothingToPlot:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from offbeat.errors import InvalidArgument
 from offbeat.events import MetricSpec
+from offbeat.pareto import non_dominated
 from offbeat.results import Experiment
-from offbeat.results.history import history
+from offbeat.results.pareto import Measured, measured, objectives
 from offbeat_plugins.plots import canvas
 from offbeat_plugins.plots.given import Given, draws, metric_of, nothing, several
 
@@ -30,7 +31,8 @@ def pareto_front(
     """All counted results over two objectives, and those that no result of the same experiment beats in all of them.
 
     For three objectives and more a panel for each pair; the front is that of all objectives. One result beats another if
-    it is as good in each objective and better in one.
+    it is as good in each objective and better in one. Results in which a constraint of the search does not hold are on no
+    front, and drawn as crosses.
 
     Args:
         experiments: one or several.
@@ -44,8 +46,8 @@ def pareto_front(
     if modes is not None and (metrics is None or len(modes) != len(metrics)):
         raise InvalidArgument(f"modes={list(modes)!r}: give one for each of metrics=.")
     specs = _specs(found[0], metrics, modes)
-    tables = [(one, table(one, [spec.name for spec in specs])) for one in found]
-    tables = [(one, points) for one, points in tables if len(points)]
+    tables = [(one, measured(one, specs)) for one in found]
+    tables = [(one, table) for one, table in tables if len(table.points)]
     names = " and ".join(repr(spec.name) for spec in specs)
     if not tables:
         raise nothing(found[0], f"no result has numbers called {names}.")
@@ -57,19 +59,19 @@ def pareto_front(
         every = [axes]
     else:
         figure, every = canvas.panels(ax, rows, wide, (4 * wide, 3.6 * rows))
-    signs = np.array([1.0 if spec.mode == "min" else -1.0 for spec in specs])
     for (x, y), axes in zip(pairs, every, strict=False):
-        for number, (one, points) in enumerate(tables):
+        for number, (one, table) in enumerate(tables):
             _draw(
                 axes,
-                points[:, [x, y]],
-                front(points * signs),
+                table.points[:, [x, y]],
+                _front(table),
+                table.feasible,
                 number=number,
                 name=canvas.text(one.name),
                 steps=_steps(specs),
             )
         for which, column in (("x", x), ("y", y)):
-            values = np.concatenate([points[:, column] for _, points in tables])
+            values = np.concatenate([table.points[:, column] for _, table in tables])
             canvas.suit(axes, which, values.tolist())  # type: ignore[arg-type]
             label = f"{canvas.text(specs[column].name)} ({specs[column].mode})"
             getattr(axes, f"set_{which}label")(label)
@@ -84,7 +86,7 @@ def pareto_front(
 
 def _specs(experiment: Experiment, metrics: Sequence[str] | None, modes: Sequence[str] | None) -> list[MetricSpec]:
     if metrics is None:
-        specs = list(experiment.spec.metrics)
+        specs = objectives(experiment)
     else:
         given = [None] * len(metrics) if modes is None else modes
         specs = [metric_of(experiment, name, mode) for name, mode in zip(metrics, given, strict=True)]
@@ -95,29 +97,10 @@ def _specs(experiment: Experiment, metrics: Sequence[str] | None, modes: Sequenc
     return specs
 
 
-def table(experiment: Experiment, names: Sequence[str]) -> NDArray[np.float64]:
-    """Counted results that have all metrics as finite numbers, (results, metrics)."""
-    rows = []
-    for results in history(experiment).results.values():
-        for result in results:
-            row = [result.value(name) for name in names]
-            if all(value is not None and value - value == 0 for value in row):
-                rows.append(row)
-    return np.array(rows, dtype=float).reshape(len(rows), len(names))
-
-
-def front(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the points (n, k) no other one beats; lower is better in each coordinate. Of equal points all or none."""
-    order = np.lexsort(points.T[::-1])
-    keep = np.zeros(len(points), dtype=bool)
-    best = np.empty((0, points.shape[1]))
-    for place in order:
-        point = points[place]
-        # Nothing later in this order can beat it: what beats it is not larger in the first coordinate that differs.
-        beaten = (best <= point).all(axis=1) & (best < point).any(axis=1)
-        if not beaten.any():
-            keep[place] = True
-            best = np.vstack((best, point))
+def _front(table: Measured) -> NDArray[np.bool_]:
+    """Which results are on the front; of equal ones all are."""
+    keep = np.zeros(len(table.points), dtype=bool)
+    keep[table.feasible] = non_dominated(table.signed[table.feasible])
     return keep
 
 
@@ -128,14 +111,29 @@ def _steps(specs: Sequence[MetricSpec]) -> str | None:
     return "steps-post" if specs[0].mode == "min" else "steps-pre"
 
 
-def _draw(axes: Any, points: NDArray[np.float64], keep: Any, *, number: int, name: str, steps: str | None) -> None:
+def _draw(
+    axes: Any,
+    points: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    feasible: NDArray[np.bool_],
+    *,
+    number: int,
+    name: str,
+    steps: str | None,
+) -> None:
     look = canvas.colour(number)
     marker = MARKERS[number % len(MARKERS)]
     xs, ys = np.array(canvas.drawable(points[:, 0])), np.array(canvas.drawable(points[:, 1]))
+    others = feasible & ~keep
     axes.plot(
-        xs[~keep], ys[~keep], linestyle="", marker=marker, markersize=3, markeredgewidth=0, color=look["color"],
+        xs[others], ys[others], linestyle="", marker=marker, markersize=3, markeredgewidth=0, color=look["color"],
         alpha=max(0.35, min(0.6, 10 / max(1, len(points)) ** 0.5)), label=f"{name}: other results",
     )  # fmt: skip
+    if not feasible.all():
+        axes.plot(
+            xs[~feasible], ys[~feasible], linestyle="", marker="x", markersize=4, color=look["color"], alpha=0.4,
+            label=f"{name}: a constraint does not hold",
+        )  # fmt: skip
     order = np.argsort(xs[keep], kind="stable")
     line = {"linestyle": "", "drawstyle": "default"}
     if steps is not None:

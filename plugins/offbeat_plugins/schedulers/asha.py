@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from offbeat.arguments import explained, highest_level, one_name, seed_or_fresh
+from offbeat.arguments import explained, seed_or_fresh
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
@@ -30,14 +30,15 @@ from offbeat.events import (
     TrialResult,
     TrialStopped,
 )
-from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, SchedulerContext, Searcher
-from offbeat.registry import load
+from offbeat.protocols import LedgerView, Mode, NonFinite, ProposalRequest, SchedulerContext, Searcher
 from offbeat.seeds import Rows
 from offbeat.space import Space
 from offbeat.trial import Status, TrialId
 from offbeat_plugins.schedulers import rungs
+from offbeat_plugins.schedulers.multi_fidelity import multi_fidelity_objective
+from offbeat_plugins.schedulers.promotion_chance import promotion_chance
 from offbeat_plugins.schedulers.rungs import Rule, Rung
-from offbeat_plugins.schedulers.searching import Answer, Searching
+from offbeat_plugins.schedulers.searching import Answer, Searching, searcher_of
 
 _PAUSED: Final = Status.PAUSED
 
@@ -105,19 +106,19 @@ class ASHA:
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         self.space = Space.of(config_space)
-        resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
-        if resource is None:
-            raise InvalidArgument(
-                "ASHA needs resource_attr=: the name under which the training script reports its progress, as in "
-                "report(epoch=epoch + 1, ...) and resource_attr='epoch'."
-            )
-        top = required_level(self.space, max_t, max_resource_attr)
-        self.objective = Objective.of(
-            metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
+        self.objective, top = multi_fidelity_objective(
+            "ASHA",
+            self.space,
+            metric,
+            mode,
+            resource_attr=resource_attr,
+            time_attr=time_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            nonfinite=nonfinite,
+            several="MOASHA takes several.",
         )
-        ranked, *others = self.objective.metrics
-        if others:
-            raise InvalidArgument(f"metric={metric!r}: ASHA ranks trials by one metric; MOASHA takes several.")
+        (ranked,) = self.objective.metrics
         if type not in ("stopping", "promotion"):
             raise InvalidArgument(f"type={type!r} is not valid. {nearest(str(type), ('stopping', 'promotion'))}")
         if rule not in ("quantile", "paper"):
@@ -150,13 +151,7 @@ class ASHA:
         self._from_the_top: list[Rung] = []
         self.promote_up_to(top)
 
-        self._searcher: Searcher = (
-            load("offbeat.searchers", searcher)(
-                self.space, self.objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
-            )
-            if isinstance(searcher, str)
-            else searcher
-        )
+        self._searcher = searcher_of(searcher, self.space, self.objective, points_to_evaluate, allow_duplicates)
         self._searching = Searching(self._searcher)
         self.prefetch = self._searching.prefetch
         wanted = self._searching.observes
@@ -256,9 +251,32 @@ class ASHA:
             return None
         return self._searching.ask(request, ledger, lambda answer: self._start(answer, request, ledger))
 
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal]:
+        """What `propose` will answer to this request and those after it, as far as the searcher can say.
+
+        Nothing for the promotion type, where it depends on results.
+        """
+        if self._promotes:
+            return ()
+        answers = self._searching.foresee(request, ledger)
+        return [
+            self._begun(answer, self._draw_bracket(request.seed, number))
+            for number, answer in enumerate(answers, request.number)
+            if answer is not None
+        ]
+
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """What the searcher needs while a session runs, if anything."""
         return self._searching.running(context)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """How likely a trial is to be promoted; 0 for one that does not wait at a rung."""
+        waiting = self._waiting.get(trial)
+        if waiting is None:
+            return 0.0
+        rung, value = waiting
+        better = rung.better_than(value)
+        return 1.0 if better < rung.cut() else promotion_chance(better, len(rung.entries), rung.quantile)
 
     def _promotion(self, ledger: LedgerView) -> Resume | None:
         for rung in self._from_the_top:
@@ -272,7 +290,10 @@ class ASHA:
     def _start(self, answer: Answer, request: ProposalRequest, ledger: LedgerView) -> Proposal | None:
         if answer is None:
             return self._last_resort(ledger)
-        bracket = self._draw_bracket(request)
+        return self._begun(answer, self._draw_bracket(request.seed, request.number))
+
+    def _begun(self, answer: dict[str, Any] | Start, bracket: int) -> Start:
+        """A new trial in a bracket."""
         if self._promotes:
             until: int | None = self._milestones[bracket]
         else:
@@ -292,12 +313,12 @@ class ASHA:
                     return Resume(trial=trial, until=rung.next_level, why=why)
         return None
 
-    def _draw_bracket(self, request: ProposalRequest) -> int:
+    def _draw_bracket(self, seed: int, number: int) -> int:
         if not self._bracket_ends:
             return 0
-        if self._bracket_rows is None or self._bracket_rows[0] != request.seed:
-            self._bracket_rows = (request.seed, Rows(request.seed, "asha-bracket", 1))
-        return bisect_right(self._bracket_ends, self._bracket_rows[1].row(request.number)[0])
+        if self._bracket_rows is None or self._bracket_rows[0] != seed:
+            self._bracket_rows = (seed, Rows(seed, "asha-bracket", 1))
+        return bisect_right(self._bracket_ends, self._bracket_rows[1].row(number)[0])
 
     # --- for schedulers that are built on it
 
@@ -340,17 +361,6 @@ class ASHA:
 _ENDINGS: Final = tuple(
     "th" if not 1 <= last % 10 <= 3 or 11 <= last <= 13 else ("st", "nd", "rd")[last % 10 - 1] for last in range(100)
 )
-
-
-def required_level(space: Space, max_t: int | None, max_resource_attr: str | None) -> int:
-    """See `offbeat.arguments.highest_level`; raises InvalidArgument where there is none."""
-    top = highest_level(space, max_t, max_resource_attr)
-    if top is None:
-        raise InvalidArgument(
-            "ASHA needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
-            "config_space and name it in max_resource_attr=."
-        )
-    return top
 
 
 def standing(level: int, better: int, size: int, cut: int) -> str:

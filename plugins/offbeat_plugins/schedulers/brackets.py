@@ -1,20 +1,21 @@
 """Brackets of synchronous Hyperband (Li et al. 2017, "Hyperband: A Novel Bandit-Based Approach", algorithm 1).
 
 A bracket is successive halving over a fixed number of slots: when the last slot of a rung has its outcome, the best trials
-get the slots of the next one. Nothing here knows of events. Lower is better: callers flip the sign for "max".
+get the slots of the next one, or new trials do, where somebody else makes these better than the old ones (Awad et al. 2021,
+"DEHB"). Nothing here knows of events. Lower is better: callers flip the sign for "max".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil, isfinite
+from math import ceil
 from typing import NamedTuple
 
 from offbeat.arguments import require_count
 from offbeat.errors import InvalidArgument
 from offbeat.trial import TrialId
-from offbeat_plugins.schedulers.rungs import SMALLEST_FACTOR
+from offbeat_plugins.schedulers.rungs import require_factor
 
 
 class Planned(NamedTuple):
@@ -39,15 +40,7 @@ def hyperband(max_t: int, *, grace_period: int = 1, reduction_factor: float = 3)
             f"grace_period={grace_period} leaves no rung below max_t={max_t}, so that no trial would ever be compared: "
             "choose a smaller grace_period, or RandomSearch."
         )
-    if (
-        isinstance(reduction_factor, bool)
-        or not isinstance(reduction_factor, int | float)
-        or not isfinite(reduction_factor)
-        or reduction_factor < SMALLEST_FACTOR
-    ):
-        raise InvalidArgument(
-            f"reduction_factor={reduction_factor!r}: give a number from {SMALLEST_FACTOR} up; 3 is usual."
-        )
+    require_factor(reduction_factor)
     # Fractions: a product of floats that should be a whole number may lie just above it, and would be rounded up.
     factor = Fraction(reduction_factor)
     steps = 0
@@ -100,15 +93,17 @@ class Bracket:
     Args:
         kind: its number among the brackets of Hyperband.
         plan: its rungs.
+        promotes: the best trials of a rung get the slots of the next; otherwise new trials do, at every rung.
 
     Attributes:
         rungs: with the slots that they have; place: index of the one in progress, `len(rungs)` once all is done.
     """
 
-    __slots__ = ("_ended", "_waiting", "kind", "place", "rungs")
+    __slots__ = ("_ended", "_waiting", "kind", "place", "promotes", "rungs")
 
-    def __init__(self, kind: int, plan: Sequence[Planned]) -> None:
+    def __init__(self, kind: int, plan: Sequence[Planned], *, promotes: bool = True) -> None:
         self.kind = kind
+        self.promotes = promotes
         self.rungs = [Rung(slots, level) for slots, level in plan]
         self.place = 0
         #: Who has a slot of the rung in progress and has not been resumed for it yet, in the order of the slots.
@@ -123,7 +118,9 @@ class Bracket:
     @property
     def has_room(self) -> bool:
         """Whether a new trial can have a slot."""
-        return self.place == 0 and len(self.rungs[0].trials) < self.rungs[0].slots
+        if self.done or (self.promotes and self.place > 0):
+            return False
+        return len(self.rung.trials) < self.rung.slots
 
     @property
     def waiting(self) -> Sequence[TrialId]:
@@ -140,8 +137,21 @@ class Bracket:
         """The rung in progress."""
         return self.rungs[self.place]
 
+    def may_go_on(self, trial: TrialId) -> bool:
+        """Whether a trial that has no attempt waits to be resumed or can still have a slot of the next rung."""
+        if self.done or not self.promotes or trial in self._ended:
+            return False
+        if trial in self._waiting:
+            return True
+        value = self.rung.outcomes.get(trial)
+        if value is None or self.next_level is None:
+            return False
+        outcomes = self.rung.outcomes.items()
+        better = sum(o is not None and o < value for other, o in outcomes if other not in self._ended)
+        return better < self.rungs[self.place + 1].slots
+
     def enter(self, trial: TrialId) -> int:
-        """Gives a new trial the next slot of the first rung; the level that it is to reach."""
+        """Gives a new trial the next slot of the rung in progress; the level that it is to reach."""
         self.rung.trials.append(trial)
         return self.rung.level
 
@@ -168,8 +178,8 @@ class Bracket:
             self.record(trial, None)
 
     def close(self) -> None:
-        """No more trials will enter: the slots of all rungs shrink in proportion to what the first one has."""
-        if not self.has_room:
+        """No more trials will enter a first rung: the slots of all rungs shrink in proportion to what it has."""
+        if not (self.promotes and self.has_room):
             return
         planned, there = self.rungs[0].slots, len(self.rungs[0].trials)
         for rung in self.rungs:
@@ -177,11 +187,11 @@ class Bracket:
         self._advance()
 
     def _advance(self) -> None:
-        """Fills the next rung once every slot has its outcome; a rung that nobody reaches ends the bracket."""
+        """Opens the next rung once every slot has its outcome; one that nobody can be promoted to ends the bracket."""
         while not self.done and not self.has_room and self.rung.settled:
             best = [trial for _, trial in self.rung.ranked() if trial not in self._ended]
             self.place += 1
-            if not self.done:
+            if self.promotes and not self.done:
                 self.rung.trials = best[: self.rung.slots]
                 self._waiting = list(self.rung.trials)
                 if not self._waiting:

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any, Literal
 
 from offbeat.arguments import explained
 from offbeat.describe import described
-from offbeat.errors import InvalidArgument, nearest
+from offbeat.errors import InvalidArgument
 from offbeat.events import MetricSpec
 from offbeat.protocols import Mode, NonFinite
 from offbeat.space import Space
+from offbeat_plugins.schedulers.constraints import constraint_specs
 from offbeat_plugins.schedulers.single_fidelity import SingleFidelity, objective_of
 from offbeat_plugins.searchers.gp import GaussianProcessSearcher
 
@@ -109,27 +108,4 @@ def _specs(constraints: Mapping[str, str] | None, constraint_attr: str | None) -
         if not isinstance(constraint_attr, str) or not constraint_attr:
             raise InvalidArgument(f"constraint_attr={constraint_attr!r}: give the name of one reported metric.")
         return [MetricSpec(constraint_attr, "min", role="constraint", bound=0.0)]
-    if not isinstance(constraints, Mapping) or not constraints:
-        raise InvalidArgument(
-            f"constraints={constraints!r}: give a dict of reported metrics and bounds, such as {{'latency': '<= 0.5'}}."
-        )
-    return [_spec(name, text) for name, text in constraints.items()]
-
-
-def _spec(name: object, text: object) -> MetricSpec:
-    if not isinstance(name, str) or not name:
-        raise InvalidArgument(f"constraints names {name!r}: give the name of a reported metric.")
-    found = re.fullmatch(r"\s*([^\w\s.+-]*)\s*(\S+)\s*", text) if isinstance(text, str) else None
-    wanted = f"constraints[{name!r}]={text!r}"
-    if found is None:
-        raise InvalidArgument(f"{wanted}: give a text such as '<= 0.5' or '>= 0.9'.")
-    sense, number = found.groups()
-    if sense not in ("<=", ">="):
-        raise InvalidArgument(f"{wanted}: the sense {sense!r} is not valid. {nearest(sense, ('<=', '>='))}")
-    try:
-        bound = float(number)
-    except ValueError:
-        bound = float("nan")
-    if not isfinite(bound):
-        raise InvalidArgument(f"{wanted}: {number!r} is no finite number.")
-    return MetricSpec(name, "min" if sense == "<=" else "max", role="constraint", bound=bound)
+    return constraint_specs(constraints)

@@ -24,26 +24,51 @@ def explored(
     is multiplied by 1.2 or 0.8, by equal chance, and kept within its bounds (on a reverse logarithmic scale its distance
     to 1 is); a whole or quantised one moves by one step at least; one of an ordered list moves by one place; a value
     without an order, and None, stay. A hyperparameter that only now becomes active is drawn. Where a constraint would be
-    broken, the nearest configuration that fulfils it is taken.
+    broken, the nearest configuration that fulfils it is taken. If nothing were different then, as at the ends of ranges, all
+    steps are taken in the other direction: two equal trainings tell no more than one.
     """
-    values: dict[str, Any] = {}
-    for name, domain in space.domains.items():
-        # As many numbers for each, whatever comes of them: hyperparameters do not depend on each other's draws.
-        chance, direction, place = rng.random(3).tolist()
-        if name not in config or chance < resample_probability:
-            values[name] = domain.from_unit(place)
-        else:
-            values[name] = perturbed(domain, config[name], up=direction < 0.5)
-    if space.conditions or space.constraints:
-        (near,) = space.decode([[c for name, domain in space.domains.items() for c in domain.encode(values[name])]])
-    else:
-        near = values
-    words = [
+    # As many numbers for each, whatever comes of them: hyperparameters do not depend on each other's draws.
+    draws = {name: rng.random(3).tolist() for name in space.domains}
+
+    def stepped(*, turned: bool) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, domain in space.domains.items():
+            chance, direction, place = draws[name]
+            if name not in config or chance < resample_probability:
+                values[name] = domain.from_unit(place)
+            else:
+                values[name] = perturbed(domain, config[name], up=(direction < 0.5) != turned)
+        return consistent(space, values)
+
+    near = stepped(turned=False)
+    if near == config:
+        near = stepped(turned=True)
+    return near, told(config, near)
+
+
+def consistent(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of these values: without those that are inactive, the nearest one where a constraint is broken.
+
+    A hyperparameter that `values` lacks and that is active takes the middle of its range.
+    """
+    if not (space.conditions or space.constraints):
+        return dict(values)
+    row = [
+        code
+        for name, domain in space.domains.items()
+        for code in domain.encode(values[name] if name in values else domain.from_unit(0.5))
+    ]
+    (near,) = space.decode([row])
+    return near
+
+
+def told(config: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:
+    """In words what became of each hyperparameter that is different."""
+    return [
         f"{name} {_shown(config[name])} -> {_shown(value)}" if name in config else f"{name} = {_shown(value)}"
         for name, value in near.items()
         if name not in config or value != config[name]
     ]
-    return near, words
 
 
 def perturbed(domain: Domain, value: Any, *, up: bool) -> Any:

@@ -10,7 +10,6 @@ values with values, over all trials that reported at the level, running ones inc
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -18,20 +17,17 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from offbeat.arguments import UnknownArgument, explained, one_name, require_count
+from offbeat.arguments import explained, one_name, require_count
 from offbeat.decisions import Decision, Proposal, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument, nearest
 from offbeat.events import Event, TrialFailed, TrialFinished, TrialResult, TrialStopped
 from offbeat.protocols import LedgerView, Mode, Objective, ProposalRequest, Scheduler, SchedulerContext
-from offbeat.registry import load
 from offbeat.space import Space
-from offbeat.trial import TrialId
+from offbeat.trial import Status, TrialId
+from offbeat_plugins.schedulers.inner import inner_scheduler
 
 OBSERVES: Final[frozenset[type[Event]]] = frozenset((TrialResult, TrialStopped, TrialFinished, TrialFailed))
-
-_MEMBERS: Final = ("observe", "propose", "objective", "space", "seed")
-_SHARED: Final = ("config_space", "metric", "mode", "resource_attr", "time_attr", "max_resource_attr", "random_seed")
 
 
 @described
@@ -87,7 +83,6 @@ class MedianStoppingRule:
             raise InvalidArgument(
                 f"rank_cutoff={rank_cutoff!r}: give a share of the trials from 0 to 1; 0.5 is the median."
             )
-        _refuse_scheduler(config_space)
         given = {
             "config_space": config_space,
             "metric": metric,
@@ -96,14 +91,13 @@ class MedianStoppingRule:
             "max_resource_attr": max_resource_attr,
             "random_seed": random_seed,
         }
-        given = {name: value for name, value in given.items() if value is not None}
+        # What counts the resource is the rule's business even where the scheduler does not ask.
+        self.scheduler = inner_scheduler(
+            "MedianStoppingRule", scheduler, given, scheduler_options, own=("metric", "resource_attr")
+        )
         if isinstance(scheduler, str):
-            self.scheduler = _built(scheduler, given, scheduler_options or {})
             self.recorded_arguments = {"random_seed": self.scheduler.seed}
-            chosen = None
-        else:
-            self.scheduler = _checked(scheduler, given, scheduler_options)
-            chosen = metric
+        chosen = None if isinstance(scheduler, str) else metric
         self.space, self.seed = self.scheduler.space, self.scheduler.seed
         self.objective = _objective(self.scheduler.objective, resource)
         compared = _compared(self.objective, chosen)
@@ -173,6 +167,11 @@ class MedianStoppingRule:
         """What the other scheduler proposes."""
         return self.scheduler.propose(request, ledger)
 
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """The other scheduler's answer; without one paused trials are resumed some time."""
+        own = getattr(self.scheduler, "checkpoint_chance", None)
+        return float(ledger[trial].status is Status.PAUSED if own is None else own(trial, ledger))
+
     def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
         """The other scheduler's own context, if it has one."""
         own = getattr(self.scheduler, "running", None)
@@ -194,56 +193,6 @@ class MedianStoppingRule:
             }
             for level, (values, trials) in sorted(self._levels.items())
         ]
-
-
-def _refuse_scheduler(space: object) -> None:
-    if isinstance(space, Scheduler):
-        name = type(space).__name__
-        raise InvalidArgument(
-            f"Pass the scheduler as an argument of that name: MedianStoppingRule(scheduler={name}(...))."
-        )
-
-
-def _built(name: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> Scheduler:
-    """A scheduler by its name, with whatever of the rule's own arguments it takes."""
-    plugin = load("offbeat.schedulers", name)
-    parameters = inspect.signature(plugin).parameters
-    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for needed in ("config_space", "metric"):
-        if needed not in given:
-            raise InvalidArgument(f"MedianStoppingRule needs {needed}= to build the scheduler {name!r} with.")
-    for option in options:
-        if option in _SHARED:
-            raise InvalidArgument(
-                f"scheduler_options has {option!r}, which is an argument of MedianStoppingRule itself."
-            )
-        if not anything and option not in parameters:
-            raise UnknownArgument(name, option, parameters)
-    # What counts the resource is the rule's business even where the scheduler does not ask.
-    passed = {key: value for key, value in given.items() if anything or key in parameters or key != "resource_attr"}
-    for key in passed:
-        if not anything and key not in parameters:
-            raise UnknownArgument(name, key, parameters)
-    scheduler: Scheduler = plugin(**passed, **options)
-    return scheduler
-
-
-def _checked(scheduler: object, given: Mapping[str, Any], options: Mapping[str, Any] | None) -> Scheduler:
-    """A scheduler object, which has its space and all that belongs to it already."""
-    if isinstance(scheduler, type):
-        raise InvalidArgument(f"scheduler={scheduler.__name__} is a class; pass an object: {scheduler.__name__}(...).")
-    for member in _MEMBERS:
-        if not hasattr(scheduler, member):
-            raise InvalidArgument(f"scheduler={type(scheduler).__name__} is no scheduler: it has no {member!r}.")
-    extra = [name for name in given if name not in ("metric", "resource_attr")]
-    if options is not None:
-        extra.append("scheduler_options")
-    if extra:
-        raise InvalidArgument(
-            f"{extra[0]}= is for a scheduler given by name; pass it to {type(scheduler).__name__}(...) itself."
-        )
-    assert isinstance(scheduler, Scheduler)
-    return scheduler
 
 
 def _objective(inner: Objective, resource: str | None) -> Objective:

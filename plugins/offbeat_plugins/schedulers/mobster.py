@@ -9,7 +9,8 @@ from offbeat.arguments import explained
 from offbeat.describe import described
 from offbeat.protocols import Mode, NonFinite, Objective
 from offbeat.space import Space
-from offbeat_plugins.schedulers.asha import ASHA, required_level
+from offbeat_plugins.schedulers.asha import ASHA
+from offbeat_plugins.schedulers.multi_fidelity import required_level
 from offbeat_plugins.schedulers.rungs import Rule
 from offbeat_plugins.schedulers.rungs import rung_levels as levels_of
 from offbeat_plugins.searchers.gp import Arithmetic
@@ -34,7 +35,7 @@ class MOBSTER(ASHA):
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again; otherwise none is started once a finite space is exhausted.
         num_init_random: as long as fewer trials have a value at a rung, draws are random.
-        kernel, acquisition_level, transform, max_size_data, backend, deadline: see `MOBSTERSearcher`.
+        kernel, acquisition_level, min_distance, transform, max_size_data, backend, deadline: see `MOBSTERSearcher`.
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
 
@@ -64,6 +65,7 @@ class MOBSTER(ASHA):
         num_init_random: int = 6,
         kernel: Kernel = "exp-decay",
         acquisition_level: Level = "bohb",
+        min_distance: float = 0.02,
         transform: str = "standardise",
         max_size_data: int = 500,
         backend: Arithmetic = "auto",
@@ -72,7 +74,7 @@ class MOBSTER(ASHA):
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         space = Space.of(config_space)
-        top = required_level(space, max_t, max_resource_attr)
+        top = required_level("MOBSTER", space, max_t, max_resource_attr)
         levels = levels_of(
             top,
             grace_period=grace_period,
@@ -89,6 +91,7 @@ class MOBSTER(ASHA):
             num_init_random=num_init_random,
             kernel=kernel,
             acquisition_level=acquisition_level,
+            min_distance=min_distance,
             transform=transform,
             max_size_data=max_size_data,
             backend=backend,

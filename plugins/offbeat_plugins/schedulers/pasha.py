@@ -138,6 +138,10 @@ class PASHA:
         """What the searcher needs while a session runs, if anything."""
         return self._asha.running(context)
 
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """As ASHA's: whether higher rungs will be unlocked is not foreseen."""
+        return self._asha.checkpoint_chance(trial, ledger)
+
     def rung_table(self) -> list[dict[str, Any]]:
         """As that of ASHA."""
         return self._asha.rung_table()

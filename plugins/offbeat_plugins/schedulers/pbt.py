@@ -54,6 +54,7 @@ class Member(msgspec.Struct):
         next_level: where it is compared next.
         levels, scores: where it was compared, and its value there, lower is better.
         judged: counts all comparisons of the run, its last one among them: of equal members the earlier is the better.
+        before: level and score of the last comparison, of a copy that of its donor's; None before the first.
     """
 
     generation: int
@@ -61,6 +62,7 @@ class Member(msgspec.Struct):
     levels: list[int] = []
     scores: list[float] = []
     judged: int = 0
+    before: tuple[int, float] | None = None
 
     def score_at(self, level: int) -> float | None:
         """The value when it was as far as that; None if it was not compared up to there."""
@@ -220,7 +222,9 @@ class PopulationBasedTraining:
             donor = None if event.donor is None else self._members.get(event.donor)
             first = min(self._interval, self._max_t)
             # A copy has its donor's past: it is compared where the donor is compared next.
-            member = Member(0, first) if donor is None else Member(donor.generation + 1, donor.next_level)
+            member = Member(0, first)
+            if donor is not None:
+                member = Member(donor.generation + 1, donor.next_level, before=donor.before)
             self._members[trial] = member
             self.due[trial] = member.next_level
             if self._founded < self._size:
@@ -251,6 +255,8 @@ class PopulationBasedTraining:
         value = self._sign * event.metrics[self._metric]
         member.levels.append(level)
         member.scores.append(value)
+        self._judged_at(trial, member, level, value)
+        member.before = level, value
         self._judged += 1
         member.judged = self._judged
         scores = [score for other in self._members.values() if (score := other.score_at(level)) is not None]
@@ -265,6 +271,9 @@ class PopulationBasedTraining:
             return Pause(trial, f"{place}; others wait for a worker")
         return Continue(trial, place)
 
+    def _judged_at(self, trial: TrialId, member: Member, level: int, value: float) -> None:
+        """For populations that learn from comparisons: a member is compared; `member.before` is still the last time."""
+
     def _crowded(self) -> bool:
         """Whether somebody waits for a worker and none is, or is about to be, free for it."""
         waiting = len(self._waiting) + len(self._vacant) + self._size - self._founded
@@ -274,6 +283,10 @@ class PopulationBasedTraining:
         """How many of so many members count as weak, and as good."""
         # Rounded first: 0.1 * 30 is a little more than 3.
         return min(math.ceil(round(size * self._quantile, 9)), size // 2)
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """1 for every member that lives: it goes on, and copies may be made of it; else 0."""
+        return float(trial in self._members)
 
     # --- propose: reads the fold
 
@@ -331,12 +344,7 @@ class PopulationBasedTraining:
         return [trial for _, _, trial in ranked[: max(1, self._share(len(ranked) + 1))]]
 
     def _copy(self, donor: TrialId, place: str, rng: Generator, ledger: LedgerView) -> Start:
-        config = ledger[donor].config
-        if self._explore is None:
-            near, words = explored(self.space, config, rng, self._resample)
-            what = ", ".join(words) or "nothing changed"
-        else:
-            near, what = self._explored_by_hand(config, rng), "explored by the function given"
+        near, what = self._explored(donor, rng, ledger)
         generation = self._members[donor].generation + 1
         return Start(
             config=near,
@@ -345,6 +353,14 @@ class PopulationBasedTraining:
             why=f"{place}, a copy of trial {donor}: {what}",
             tags={"parent": donor, "generation": generation},
         )
+
+    def _explored(self, donor: TrialId, rng: Generator, ledger: LedgerView) -> tuple[dict[str, Any], str]:
+        """A copy's configuration, and in words what is different from its donor's."""
+        config = ledger[donor].config
+        if self._explore is not None:
+            return self._explored_by_hand(config, rng), "explored by the function given"
+        near, words = explored(self.space, config, rng, self._resample)
+        return near, ", ".join(words) or "nothing changed"
 
     def _explored_by_hand(self, config: Mapping[str, Any], rng: Generator) -> dict[str, Any]:
         assert self._explore is not None

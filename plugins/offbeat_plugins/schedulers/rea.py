@@ -7,6 +7,7 @@ from typing import Any
 
 from offbeat.arguments import explained
 from offbeat.describe import described
+from offbeat.errors import InvalidArgument
 from offbeat.protocols import Mode, NonFinite
 from offbeat.space import Space
 from offbeat_plugins.schedulers.single_fidelity import SingleFidelity, objective_of
@@ -62,6 +63,9 @@ class REA(SingleFidelity):
             max_resource_attr=max_resource_attr,
             nonfinite=nonfinite,
         )
+        if len(objective.metrics) > 1:
+            names = [spec.name for spec in objective.metrics]
+            raise InvalidArgument(f"metric={names!r}: REA ranks trials by one metric; MOREA takes several.")
         searcher = EvolutionSearcher(
             space,
             objective,

@@ -23,6 +23,19 @@ SMALLEST_FACTOR: Final = 1.1
 """Below this, neighbouring rungs compare nearly the same values."""
 
 
+def require_factor(reduction_factor: object) -> None:
+    """Raises InvalidArgument unless it is a finite number from `SMALLEST_FACTOR` up."""
+    if (
+        isinstance(reduction_factor, bool)
+        or not isinstance(reduction_factor, int | float)
+        or not isfinite(reduction_factor)
+        or reduction_factor < SMALLEST_FACTOR
+    ):
+        raise InvalidArgument(
+            f"reduction_factor={reduction_factor!r}: give a number from {SMALLEST_FACTOR} up; 3 is usual."
+        )
+
+
 def rung_levels(
     max_t: int,
     *,
@@ -48,15 +61,7 @@ def rung_levels(
     if rung_increment is not None:
         require_count("rung_increment", rung_increment)
         return tuple(range(grace_period, max_t, rung_increment))
-    if (
-        isinstance(reduction_factor, bool)
-        or not isinstance(reduction_factor, int | float)
-        or not isfinite(reduction_factor)
-        or reduction_factor < SMALLEST_FACTOR
-    ):
-        raise InvalidArgument(
-            f"reduction_factor={reduction_factor!r}: give a number from {SMALLEST_FACTOR} up; 3 is usual."
-        )
+    require_factor(reduction_factor)
     found: list[int] = []
     steps = 0
     while (level := round(grace_period * reduction_factor**steps)) < max_t:
@@ -286,9 +291,14 @@ class Rung:
         Under the paper's rule exactly the best `cut()` entries do, the earlier of two equal ones first.
         """
         waiting = self.waiting
+        # Asked at every proposal, and nearly always in vain.
+        if not waiting.size or (self.entries.size, waiting.changes) == self._nobody:
+            return iter(())
+        return self._meeting_the_cut()
+
+    def _meeting_the_cut(self) -> Iterator[tuple[float, TrialId]]:
+        waiting = self.waiting
         state = self.entries.size, waiting.changes
-        if not waiting.size or state == self._nobody:
-            return
         cut, found = self.cut(), False
         for value, trial in waiting.items():
             rank = self.entries.place(value, trial) if self.rule == "paper" else self.better_than(value)

@@ -74,6 +74,10 @@ class SingleFidelity:
             return None
         return self._searching.ask(request, ledger, _started)
 
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Start | None]:
+        """What `propose` will answer to this request and those after it, as far as the searcher can say."""
+        return [_started(answer) for answer in self._searching.foresee(request, ledger)]
+
 
 def _started(answer: Answer) -> Start | None:
     return Start(config=answer) if isinstance(answer, dict) else answer

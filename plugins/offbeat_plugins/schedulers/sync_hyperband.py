@@ -7,10 +7,12 @@ workers are served by others: older brackets first, and a new one is opened wher
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from inspect import isawaitable
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, NamedTuple
 
-from offbeat.arguments import explained, highest_level, one_name, require_count, seed_or_fresh
+import msgspec
+
+from offbeat.arguments import explained, require_count, seed_or_fresh
 from offbeat.decisions import Continue, Decision, Pause, Proposal, Resume, Start, Stop
 from offbeat.describe import described
 from offbeat.errors import InvalidArgument
@@ -24,46 +26,30 @@ from offbeat.events import (
     TrialResult,
     TrialStopped,
 )
-from offbeat.protocols import LedgerView, Mode, NonFinite, Objective, ProposalRequest, Searcher
-from offbeat.registry import load
+from offbeat.protocols import LedgerView, Mode, NonFinite, ProposalRequest, SchedulerContext, Searcher
 from offbeat.space import Space
 from offbeat.trial import Status, TrialId
-from offbeat_plugins.schedulers.brackets import Bracket, hyperband
+from offbeat_plugins.schedulers.brackets import Bracket, Rung, hyperband
+from offbeat_plugins.schedulers.multi_fidelity import multi_fidelity_objective
+from offbeat_plugins.schedulers.searching import Answer, Searching, searcher_of
 
 OBSERVES: Final = frozenset((Suggested, TrialResult, TrialPaused, TrialStopped, TrialFinished, TrialFailed, TrialLost))
 
 
-def synchronous_objective(
-    name: str,
-    space: Space,
-    metric: str,
-    mode: Mode,
-    *,
-    resource_attr: str | None,
-    time_attr: str | None,
-    max_resource_attr: str | None,
-    max_t: int | None,
-    nonfinite: NonFinite | Mapping[str, NonFinite],
-) -> Objective:
-    """The objective of a scheduler, of that name, which needs a resource and its maximum. Raises InvalidArgument."""
-    resource = one_name(resource_attr, time_attr, name="resource_attr", alias_name="time_attr")
-    if resource is None:
-        raise InvalidArgument(
-            f"{name} needs resource_attr=: the name under which the training script reports its progress, as in "
-            "report(epoch=epoch + 1, ...) and resource_attr='epoch'."
-        )
-    top = highest_level(space, max_t, max_resource_attr)
-    if top is None:
-        raise InvalidArgument(
-            f"{name} needs the highest resource level: pass max_t=..., or put a constant such as 'epochs': 81 into "
-            "config_space and name it in max_resource_attr=."
-        )
-    objective = Objective.of(
-        metric, mode, nonfinite=nonfinite, resource_attr=resource, max_resource_attr=max_resource_attr, max_t=top
-    )
-    if len(objective.metrics) > 1:
-        raise InvalidArgument(f"metric={metric!r}: {name} ranks trials by one metric; give its name alone.")
-    return objective
+class Slot(NamedTuple):
+    """What the next new trial is for.
+
+    Attributes:
+        kind: its bracket's number among the brackets of Hyperband; level: which it has to reach.
+        slots: how many there are at the level; below: the bracket's level below it, None at the bracket's lowest one.
+        promotes: whether it can be promoted from there.
+    """
+
+    kind: int
+    level: int
+    slots: int
+    below: int | None
+    promotes: bool
 
 
 @described
@@ -121,7 +107,7 @@ class SyncHyperband:
         nonfinite: NonFinite | Mapping[str, NonFinite] = "fail",
     ) -> None:
         self.space = Space.of(config_space)
-        self.objective = synchronous_objective(
+        self.objective, self._max_t = multi_fidelity_objective(
             type(self).__name__,
             self.space,
             metric,
@@ -132,12 +118,10 @@ class SyncHyperband:
             max_t=max_t,
             nonfinite=nonfinite,
         )
-        assert self.objective.max_t is not None
         self.seed = seed_or_fresh(random_seed)
         self.recorded_arguments = {"random_seed": self.seed}
-        self._max_t = self.objective.max_t
         self._tells_maximum = max_resource_attr is not None
-        ranked = self.objective.metrics[0]
+        (ranked,) = self.objective.metrics
         self._metric, self._sign = ranked.name, 1.0 if ranked.mode == "min" else -1.0
         self._plans = hyperband(self._max_t, grace_period=grace_period, reduction_factor=reduction_factor)
         if brackets is not None:
@@ -149,15 +133,10 @@ class SyncHyperband:
                 )
             self._plans = self._plans[:brackets]
 
-        self._searcher: Searcher = (
-            load("offbeat.searchers", searcher)(
-                self.space, self.objective, points_to_evaluate=points_to_evaluate, allow_duplicates=allow_duplicates
-            )
-            if isinstance(searcher, str)
-            else searcher
-        )
-        self._ask = getattr(self._searcher, "suggest", self._searcher.propose)
-        wanted = getattr(self._searcher, "observes", None)
+        self._searcher = searcher_of(searcher, self.space, self.objective, points_to_evaluate, allow_duplicates)
+        self._searching = Searching(self._searcher)
+        self.prefetch = self._searching.prefetch
+        wanted = self._searching.observes
         #: None: the searcher is passed everything.
         self._passed_on = None if wanted is None else frozenset(wanted)
         self.observes = None if self._passed_on is None else OBSERVES | self._passed_on
@@ -189,12 +168,8 @@ class SyncHyperband:
     def _suggested(self, event: Suggested) -> None:
         trial = event.trial
         if event.kind == "start":
-            if not self._open or not self._open[-1].has_room:
-                kind = self._next_kind()
-                self._brackets.append(Bracket(kind, self._plans[kind]))
-                self._open.append(self._brackets[-1])
-            self._bracket[trial] = self._open[-1]
-            self.due[trial] = self._open[-1].enter(trial)
+            bracket = self._bracket[trial] = self._entered(event.until)
+            self.due[trial] = bracket.enter(trial)
         elif event.kind == "resume":
             bracket = self._bracket[trial]
             if event.tags.get("short"):
@@ -206,23 +181,62 @@ class SyncHyperband:
                 bracket.end(trial)
                 self.due[trial] = self._max_t
 
-    def _next_kind(self) -> int:
-        return len(self._brackets) % len(self._plans)
+    def _entered(self, level: int | None) -> Bracket:
+        """The bracket that a new trial enters which was meant for a level.
+
+        Slots may have become free in an older one since it was proposed. Trials that come from outside are meant for none.
+        """
+        with_room = [bracket for bracket in self._open if bracket.has_room]
+        meant = next((bracket for bracket in with_room if bracket.rung.level == level), None)
+        if meant is not None:
+            return meant
+        number = len(self._brackets)
+        kind = number % len(self._plans)
+        if with_room and level != self._plans[kind][0].level:
+            return with_room[0]
+        self._brackets.append(Bracket(kind, self._plans[kind], promotes=self._promotes(number)))
+        self._open.append(self._brackets[-1])
+        return self._brackets[-1]
 
     def _reached(self, event: TrialResult) -> Decision:
         trial, resource, bracket = event.trial, event.resource, self._bracket[event.trial]
-        ended = (Continue if resource == self._max_t and self._tells_maximum else Stop)(trial, "reached max_t")
-        self.due[trial] = self._max_t
         if not bracket.expects(trial):
-            return ended
+            return self._ended(
+                event, self._max_t, "reached max_t" if resource >= self._max_t else "its level is behind it"
+            )
         above, rung = bracket.next_level, bracket.rung
         if above is not None and resource >= above:
             bracket.record(trial, None)
             return Stop(trial, f"level {rung.level}: no report before {resource}, which is beyond the next level too")
-        bracket.record(trial, self._sign * event.metrics[self._metric])
-        if above is None:
-            return ended
+        value = self._sign * event.metrics[self._metric]
+        why = self._valued(trial, rung, value)
+        bracket.record(trial, value)
+        if above is None or not bracket.promotes:
+            return self._ended(event, rung.level, why)
+        # Until it is resumed, nothing that it still says counts.
+        self.due[trial] = self._max_t
         return Pause(trial, f"bracket {bracket.kind}, level {rung.level}: outcome {len(rung.outcomes)} of {rung.slots}")
+
+    def _ended(self, event: TrialResult, level: int, why: str) -> Decision:
+        """A trial has nothing more to do. One that was told its maximum ends by itself, perhaps while saving its model."""
+        self.due[event.trial] = event.resource + 1
+        return (Continue if event.resource == level and self._tells_maximum else Stop)(event.trial, why)
+
+    # --- for schedulers that are built on it
+
+    def _promotes(self, number: int) -> bool:
+        """Whether the best trials of the number-th bracket, counted from 0, go on."""
+        return True
+
+    def _valued(self, trial: TrialId, rung: Rung, value: float) -> str:
+        """Takes in a trial's value at a rung; says why it ends if it goes no further. Part of the fold."""
+        return "reached max_t"
+
+    def _new(
+        self, slot: Slot, request: ProposalRequest, ledger: LedgerView
+    ) -> Proposal | Awaitable[Proposal | None] | None:
+        """A new trial for a slot; None if there is none."""
+        return self._searching.ask(request, ledger, lambda answer: self._started(slot, answer, ledger))
 
     # --- propose: reads the fold
 
@@ -240,38 +254,44 @@ class SyncHyperband:
                     return Resume(trial=trial, until=rung.level, why=why)
         if not request.may_start:
             return self._short(ledger)
-        answer = self._ask(request, ledger)
-        if type(answer) is not dict and isawaitable(answer):
-            return self._later(answer, ledger)
-        return self._started(answer, ledger)
+        return self._new(self._next_slot(), request, ledger)
 
-    async def _later(self, answer: Awaitable[dict[str, Any] | Start | None], ledger: LedgerView) -> Proposal | None:
-        return self._started(await answer, ledger)
+    def running(self, context: SchedulerContext) -> AbstractAsyncContextManager[None]:
+        """What the searcher needs while a session runs, if anything."""
+        return self._searching.running(context)
 
-    def _started(self, answer: dict[str, Any] | Start | None, ledger: LedgerView) -> Proposal | None:
+    def _next_slot(self) -> Slot:
+        """The slot of the next new trial: in the oldest bracket that has one, else in the one that will be opened."""
+        bracket = next((bracket for bracket in self._open if bracket.has_room), None)
+        if bracket is None:
+            number = len(self._brackets)
+            kind = number % len(self._plans)
+            slots, level = self._plans[kind][0]
+            return Slot(kind, level, slots, None, self._promotes(number))
+        below = bracket.rungs[bracket.place - 1].level if bracket.place else None
+        return Slot(bracket.kind, bracket.rung.level, bracket.rung.slots, below, bracket.promotes)
+
+    def _started(self, slot: Slot, answer: Answer, ledger: LedgerView) -> Proposal | None:
         if answer is None:
             return self._short(ledger)
-        start = Start(config=answer) if isinstance(answer, dict) else answer
-        room = self._open and self._open[-1].has_room
-        kind = self._open[-1].kind if room else self._next_kind()
-        return Start(
-            config=start.config,
-            until=self._plans[kind][0].level,
-            why=start.why,
-            tags={**start.tags, "bracket": kind},
-            fitted=start.fitted,
-        )
+        start = answer if isinstance(answer, Start) else Start(config=answer)
+        return msgspec.structs.replace(start, until=slot.level, tags={**start.tags, "bracket": slot.kind})
 
     def _short(self, ledger: LedgerView) -> Resume | None:
         """Nobody else will enter: the best of a first rung that has free slots goes on once all its outcomes are in."""
-        if not self._open or not self._open[-1].has_room or not self._open[-1].rung.settled:
+        bracket = self._open[-1] if self._open else None
+        if bracket is None or not (bracket.promotes and bracket.has_room and bracket.rung.settled):
             return None
-        bracket = self._open[-1]
         best = next((trial for _, trial in bracket.rung.ranked() if not ledger[trial].status.ended), None)
         if best is not None and bracket.next_level is not None and ledger[best].status is Status.PAUSED:
             why = f"bracket {bracket.kind}, level {bracket.rung.level}: the best, since no new trial will be started"
             return Resume(trial=best, until=bracket.next_level, why=why, tags={"short": True, "bracket": bracket.kind})
         return None
+
+    def checkpoint_chance(self, trial: TrialId, ledger: LedgerView) -> float:
+        """1 for a trial that waits to go on or may still be among the best of its rung; else 0."""
+        bracket = self._bracket.get(trial)
+        return float(bracket is not None and bracket.may_go_on(trial))
 
     # --- for people
 
@@ -285,7 +305,8 @@ class SyncHyperband:
         table: list[dict[str, Any]] = []
         for number, bracket in enumerate(self._brackets):
             for place, rung in enumerate(bracket.rungs):
-                chosen = bracket.rungs[place + 1].trials if place + 1 < len(bracket.rungs) else []
+                goes_on = bracket.promotes and place + 1 < len(bracket.rungs)
+                chosen = bracket.rungs[place + 1].trials if goes_on else []
                 above = set(chosen).difference(bracket.waiting if place + 1 == bracket.place else ())
                 entries = rung.ranked()
                 table.append(
@@ -294,7 +315,7 @@ class SyncHyperband:
                         "system": number,
                         "entries": [(self._sign * value, trial) for value, trial in entries],
                         "cut": len(chosen),
-                        "waiting": [trial for _, trial in entries if rung.level < self._max_t and trial not in above],
+                        "waiting": [trial for _, trial in entries if goes_on and trial not in above],
                     }
                 )
         return table

@@ -45,7 +45,7 @@ class TPE(SingleFidelity):
         *,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         allow_duplicates: bool = False,
-        num_init_random: int = 10,
+        num_init_random: int = 6,
         random_fraction: float = 0.0,
         top_n_percent: float = 15.0,
         top_n_most: int = 25,

@@ -13,8 +13,8 @@ from offbeat.space.listing import values_of
 from offbeat.space.nullable import Nullable
 from offbeat_plugins.surrogates.blocks import Block, Layout
 
-MENDED: Final = 32
-"""Broken rows that are mended by a search, of one call."""
+MENDED: Final = 128
+"""Broken rows that are mended, of one call."""
 
 LEVELS: Final = 1_000
 """Numeric domains of more values count as continuous: the nearest value is taken in the end."""
@@ -72,19 +72,40 @@ class Coding:
         return self.space.decode(rows[:, : self.space.dimension])
 
     def project(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows of valid configurations, (n, dimension): of the nearest ones, or others in place of some that there are not.
+        """Rows of valid configurations, (n, dimension), near to rows (n, dimension).
 
-        Searching for what is nearest within constraints takes a hundred times as long as looking whether they hold. It is
-        done for a few rows only; the other broken ones become copies of those that are valid.
+        A row that breaks a constraint begins as the valid one of the same call that is nearest to it, and takes back its own
+        values, one hyperparameter after the other, where that stays valid. Beyond MENDED such rows the others become copies
+        of valid ones.
         """
-        configs = self.space.decode_valid(rows[:, : self.space.dimension])
+        codes = rows[:, : self.space.dimension]
+        configs = self.space.decode_valid(codes)
         broken = [place for place, config in enumerate(configs) if config is None]
-        for place in broken[:MENDED]:
-            configs[place] = self.decode(rows[place : place + 1])[0]
+        if len(broken) == len(configs):
+            for place in broken[:1]:
+                configs[place] = self.decode(rows[place : place + 1])[0]
+            broken = broken[1:]
         whole = [config for config in configs if config is not None]
-        for turn, place in enumerate(broken[MENDED:]):
-            configs[place] = whole[turn % len(whole)]
+        if broken:
+            for place, config in zip(broken, self._mended(codes[broken[:MENDED]], whole), strict=False):
+                configs[place] = config
+            for turn, place in enumerate(broken[MENDED:]):
+                configs[place] = whole[turn % len(whole)]
         return self.encode([config for config in configs if config is not None])
+
+    def _mended(self, codes: NDArray[np.float64], whole: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Valid configurations near to codes (n, space.dimension) of others, each begun from one of the whole ones."""
+        known = self.space.encode(whole)
+        apart = (codes**2).sum(axis=1)[:, None] - 2.0 * codes @ known.T + (known**2).sum(axis=1)[None, :]
+        nearest = apart.argmin(axis=1)
+        current, found = known[nearest], [whole[i] for i in nearest.tolist()]
+        for columns in self.space.columns.values():
+            tried = current.copy()
+            tried[:, columns] = codes[:, columns]
+            for row, config in enumerate(self.space.decode_valid(tried)):
+                if config is not None:
+                    current[row], found[row] = tried[row], config
+        return found
 
     @property
     def projection(self) -> Any:

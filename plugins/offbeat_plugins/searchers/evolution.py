@@ -13,6 +13,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
+from offbeat_plugins.multiobjective.priorities import Priority, better, weights_of
 from offbeat_plugins.searchers.observations import OBSERVES, Observations
 from offbeat_plugins.searchers.random import RandomSearcher
 
@@ -33,11 +34,12 @@ class EvolutionSearcher:
 
     Args:
         space: what to choose from, two configurations at least.
-        objective: whose first metric counts; one that has several is refused.
+        objective: what counts; several metrics are ranked together, see `priority`.
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again, as in the paper.
         population_size: see above; as long as fewer trials have been measured, draws are random.
         sample_size: see above.
+        priority: how several metrics are ranked over the population, see `multiobjective.priorities`.
 
     Raises InvalidArgument.
     """
@@ -53,17 +55,16 @@ class EvolutionSearcher:
         allow_duplicates: bool = False,
         population_size: int = 100,
         sample_size: int = 10,
+        priority: Priority = "non-dominated",
     ) -> None:
         require_count("population_size", population_size)
         require_count("sample_size", sample_size)
-        if len(objective.metrics) > 1:
-            names = [spec.name for spec in objective.metrics]
-            raise InvalidArgument(f"metric={names!r}: evolution ranks trials by one metric; give one.")
         if space.size == 1:
             raise InvalidArgument("The space has a single configuration, which cannot be mutated; widen it.")
         self._space = space
         self._distinct = not allow_duplicates
         self._sample_size = sample_size
+        self._weights = (1.0,) if len(objective.metrics) == 1 else weights_of(priority, objective.metrics)
         self._size = population_size
         self._trials = Observations(space, objective)
         #: Rows of measured trials in the order in which they ended.
@@ -100,8 +101,9 @@ class EvolutionSearcher:
             return self._at_random(request, f"random: {found} of {self._size} first results are in")
         rng = request.rng("evolution")
         drawn = sorted({self._population[i] for i in rng.integers(found, size=self._sample_size).tolist()})
-        values = self._trials.values
-        row = min(drawn, key=lambda one: values[one, 0])
+        population = list(self._population)
+        places = dict(zip(population, better(self._trials.values[population], self._weights).tolist(), strict=True))
+        row = min(drawn, key=places.__getitem__)
         parent = self._trials.trials[row]
         for _ in range(TRIES):
             name = self._mutable[int(rng.integers(len(self._mutable)))]

@@ -1,4 +1,4 @@
-"""One proposal of a Gaussian process as a function of arrays: called in this process or in the model's own."""
+"""What is asked of Gaussian processes, as functions of arrays: called in this process or in the model's own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from offbeat.space import Space
 from offbeat_plugins.acquisition.options import Data, ModelState, Options
+from offbeat_plugins.acquisition.regret import regret_bound
 from offbeat_plugins.acquisition.suggestion import suggest
 from offbeat_plugins.searchers.coding import Coding
 from offbeat_plugins.surrogates.blocks import Block, Layout
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FUNCTION: Final = "offbeat_plugins.searchers.gp_model:suggested"
+REGRET: Final = "offbeat_plugins.searchers.gp_model:regret"
 
 
 def suggested(
@@ -56,6 +58,27 @@ def suggested(
     )
     state = None if answer.state is None else answer.state.to_json()
     return {"codes": answer.codes, "state": state, "diagnostics": answer.diagnostics}
+
+
+def regret(
+    *,
+    space: str,
+    codes: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    seed: Sequence[int],
+    beta: float | None,
+    top: float,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """How far the best target may be from the minimum; see `acquisition.regret.regret_bound`.
+
+    Returns {"bound", "upper", "lower", "beta", "points"}; {} where there is no bound.
+    """
+    layout, project = _coding(space, resource=False)
+    chosen = Options(**options)
+    found = regret_bound(Data(codes, targets), layout, list(seed), beta=beta, top=top, options=chosen, project=project)
+    names = ("bound", "upper", "lower", "beta", "points")
+    return {} if found is None else {name: getattr(found, name) for name in names}
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from offbeat.errors import InvalidArgument
 from offbeat.events import Event, Suggested
 from offbeat.protocols import LedgerView, Objective, ProposalRequest
 from offbeat.space import Space
+from offbeat.trial import TrialId
 from offbeat_plugins.modelling.worker import ModelFailed
 from offbeat_plugins.searchers.columns import Columns
 from offbeat_plugins.searchers.levels import Learned, highest_level, last_values
@@ -47,7 +48,7 @@ class ModelBasedSearcher(ABC):
 
     Args:
         space: what to choose from.
-        objective: whose first metric the model learns; one that has several is refused.
+        objective: whose first metric the model learns; one that has several is refused, unless `several` is true.
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again.
         num_init_random: as long as fewer trials have been measured, draws are random; at least 2.
@@ -70,13 +71,14 @@ class ModelBasedSearcher(ABC):
         num_init_random: int,
         random_fraction: float,
         by_level: bool = False,
+        several: bool = False,
     ) -> None:
         require_count("num_init_random", num_init_random)
         if num_init_random < 2:
             raise InvalidArgument(f"num_init_random={num_init_random}: a model needs 2 measured trials at least.")
-        if len(objective.optimised) > 1:
+        if len(objective.optimised) > 1 and not several:
             names = [spec.name for spec in objective.optimised]
-            raise InvalidArgument(f"metric={names!r}: the model learns one metric; RandomSearch takes several.")
+            raise InvalidArgument(f"metric={names!r}: the model learns one metric; EHVI takes several.")
         require_share("random_fraction", random_fraction)
         self._space = space
         self._distinct = not allow_duplicates
@@ -162,6 +164,10 @@ class ModelBasedSearcher(ABC):
     def learned(self) -> Learned:
         """What the model learns from; random draws go on while it is less than `num_init_random` values."""
         return highest_level(self._trials, self._least) if self._by_level else last_values(self._trials)
+
+    def trial(self, row: int) -> TrialId:
+        """The trial behind a row."""
+        return self._trials.trials[row]
 
     def pending(self, measured: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of trials that wait, run or are about to end and are not among those measured, rising."""

@@ -68,15 +68,9 @@ class RandomSearcher:
         """The next configuration; None once there is no new one."""
         if self._suggested < len(self._initial):
             return dict(self._initial[self._suggested])
-        if self._rows is None or self._rows[0] != request.seed:
-            self._rows = (request.seed, Rows(request.seed, "random-search", self._space.width))
-            self._ahead = _Ahead(0, [], [])
-        rows, space, seen = self._rows[1], self._space, self._seen
+        rows, space, seen = self._rows_of(request.seed), self._space, self._seen
         if space.flat:
-            ahead, place = self._ahead, request.number - self._ahead.first
-            if not 0 <= place < len(ahead.configs):
-                ahead = self._ahead = _Ahead.of(space, *rows.block(request.number))
-                place = request.number - ahead.first
+            ahead, place = self._drawn(request)
             config = ahead.configs[place]
             if not self._distinct or ahead.keys[place] not in seen.keys:
                 return config.copy()
@@ -96,6 +90,36 @@ class RandomSearcher:
         # The redraws used up their rows; this one picks among all that are left with equal chances.
         picked = rows.row(request.number, REDRAWS + 1)[0]
         return dict(left[int(picked * len(left))]) if left else None
+
+    def _rows_of(self, seed: int) -> Rows:
+        if self._rows is None or self._rows[0] != seed:
+            self._rows = (seed, Rows(seed, "random-search", self._space.width))
+            self._ahead = _Ahead(0, [], [])
+        return self._rows[1]
+
+    def _drawn(self, request: ProposalRequest) -> tuple[_Ahead, int]:
+        """The draw for a request in a flat space: the block that it lies in, and its place there."""
+        rows, ahead = self._rows_of(request.seed), self._ahead
+        place = request.number - ahead.first
+        if not 0 <= place < len(ahead.configs):
+            ahead = self._ahead = _Ahead.of(self._space, *rows.block(request.number))
+            place = request.number - ahead.first
+        return ahead, place
+
+    def foresee(self, request: ProposalRequest, ledger: LedgerView | None = None) -> list[dict[str, Any]]:
+        """What `propose` will answer to this request and to those after it, as far as they were drawn together."""
+        if self._suggested < len(self._initial) or not self._space.flat:
+            return []
+        ahead, place = self._drawn(request)
+        if not self._distinct:
+            return [config.copy() for config in ahead.configs[place:]]
+        found, seen, fresh = [], self._seen.keys, set[str]()
+        for config, key in zip(ahead.configs[place:], ahead.keys[place:], strict=True):
+            if key in seen or key in fresh:
+                break
+            fresh.add(key)
+            found.append(config.copy())
+        return found
 
     def observe(self, event: Event, ledger: LedgerView | None = None) -> None:
         """Remembers what was suggested; everything else passes."""

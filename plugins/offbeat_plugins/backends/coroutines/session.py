@@ -28,6 +28,7 @@ from offbeat.signals import (
     Garbled,
     PauseTrial,
     Reported,
+    Saved,
     Signal,
     StartTrial,
     StopTrial,
@@ -88,6 +89,8 @@ class CoroutineSession:
         self._given: list[tuple[Run, asyncio.Future[Decision]]] = []
         self._waiter: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
+        self._sizes_wanted = context.checkpoint_sizes
+        self._to_measure: set[TrialId] = set()
         self._disk: ThreadPoolExecutor | None = None
 
     # --- the engine's side
@@ -260,9 +263,22 @@ class CoroutineSession:
             future.cancel()
         if self._runs.get(run.start.trial) is run:
             del self._runs[run.start.trial]
+        self._measure(run.start)
         self._push(ended)
         if not self._runs:
             self._idle.set()
+
+    def _measure(self, start: StartTrial) -> None:
+        """Has the trial's checkpoints measured, unless that waits to be done already."""
+        if self._sizes_wanted and start.trial not in self._to_measure:
+            self._to_measure.add(start.trial)
+            self._on_disk().submit(self._measured, start)
+
+    def _measured(self, start: StartTrial) -> None:
+        """In the thread: what is written from here on is for the next time."""
+        self._to_measure.discard(start.trial)
+        size = folders.size(str(self._folder.checkpoints(start.trial)))
+        self._loop.call_soon_threadsafe(self._push, Saved(start.trial, start.attempt, size))
 
     def _on_disk(self) -> ThreadPoolExecutor:
         if self._disk is None:
@@ -281,6 +297,7 @@ class CoroutineSession:
             return future
         start = run.start
         self._signals.append(Reported(start.trial, start.attempt, run.reports, metrics))
+        self._measure(start)
         self._asked.append((run, future))
         run.reports += 1
         self._wake()
@@ -322,7 +339,8 @@ def _prepare(folder: ExperimentFolder, trial: TrialId, donor: TrialId | None) ->
 def _remove(path: str) -> None:
     # A checkpoint that cannot be deleted costs room, never the run.
     with suppress(OSError):
-        folders.remove(path)
+        folders.set_aside(path)
+        folders.sweep(path)
 
 
 def _short(value: object, size: int = SAMPLE) -> str:

@@ -4,6 +4,7 @@
 # ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -12,6 +13,8 @@ from collections.abc import Callable
 CHECKPOINTS = "checkpoints"
 COPIES = 8
 """Most tries to copy a checkpoint while it is being written."""
+_DELETED = ".deleted-"
+_COPYING = ".copying-"
 PAUSE = 0.05
 """Seconds between the first two of them; doubled for each further one, 6.35 s in all."""
 
@@ -46,18 +49,53 @@ def create(path: str) -> int:
 
 def remove(path: str) -> None:
     """Deletes a tree in one step as others see it; of a symbolic link the link alone. Does nothing without either."""
+    if (doomed := set_aside(path)) is not None:
+        import shutil
+
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def set_aside(path: str) -> str | None:
+    """First, quick part of deleting a tree: it has another name, which is answered, and nobody meets half a checkpoint.
+
+    A symbolic link is gone behind this; None for it, and where there is nothing.
+    """
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)
-            return
-        # Renamed first: nobody meets half a checkpoint.
-        doomed = f"{path}.deleted-{os.getpid()}-{os.urandom(4).hex()}"
+            return None
+        doomed = f"{path}{_DELETED}{os.getpid()}-{os.urandom(4).hex()}"
         os.rename(path, doomed)
     except FileNotFoundError:
-        return
+        return None
+    return doomed
+
+
+def sweep(path: str) -> None:
+    """Second part: deletes what was set aside, now or by a process that was killed before it came to this."""
     import shutil
 
-    shutil.rmtree(doomed, ignore_errors=True)
+    folder, name = os.path.split(path)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.listdir(folder):
+            if entry.startswith(name + _DELETED):
+                shutil.rmtree(os.path.join(folder, entry), ignore_errors=True)
+
+
+def size(path: str) -> int:
+    """Bytes in the files below a folder; 0 where there is none."""
+    total = 0
+    pending = [path]
+    while pending:
+        name = pending.pop()
+        # What is replaced in this moment counts the next time.
+        with contextlib.suppress(OSError):
+            status = os.lstat(name)
+            if stat.S_ISDIR(status.st_mode):
+                pending += [os.path.join(name, entry) for entry in os.listdir(name)]
+            elif stat.S_ISREG(status.st_mode):
+                total += status.st_size
+    return total
 
 
 def copy(donor: str, path: str, check: Callable[[], None]) -> bool:
@@ -67,6 +105,7 @@ def copy(donor: str, path: str, check: Callable[[], None]) -> bool:
     made again. Who replaces single files in one step, as `os.replace` does, is therefore never copied half. `check` is
     called between files and may raise to give up. Raises OSError for a donor that never leaves its checkpoints in peace.
     """
+    _sweep_copies(path)
     wait = PAUSE
     for _ in range(COPIES):
         before = _state(donor)
@@ -78,6 +117,16 @@ def copy(donor: str, path: str, check: Callable[[], None]) -> bool:
         time.sleep(wait)
         wait *= 2
     raise OSError(f"the checkpoints in {donor} changed during each of {COPIES} tries to copy them")
+
+
+def _sweep_copies(path: str) -> None:
+    """Deletes what was copied by processes that were killed before they had all of it."""
+    import shutil
+
+    folder, name = os.path.split(path)
+    for entry in os.listdir(folder):
+        if entry.startswith(name + _COPYING):
+            shutil.rmtree(os.path.join(folder, entry), ignore_errors=True)
 
 
 def _state(path: str) -> dict[str, tuple[int, ...]]:
@@ -107,7 +156,7 @@ def _copied(donor: str, path: str, check: Callable[[], None], before: dict[str, 
         if stat.S_ISREG(os.lstat(source).st_mode):
             shutil.copy2(source, target)
 
-    unfinished = f"{path}.copying-{os.getpid()}"
+    unfinished = f"{path}{_COPYING}{os.getpid()}"
     try:
         try:
             shutil.copytree(donor, unfinished, symlinks=True, copy_function=copy_file)

@@ -17,7 +17,7 @@ import anyio
 
 from offbeat.errors import InvalidArgument
 from offbeat.protocols import Attempt, BackendContext
-from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Reported, Signal, StartTrial
+from offbeat.signals import BackendBroken, Command, DeleteCheckpoints, Ended, Reported, Saved, Signal, StartTrial
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.command import Unpassable, command, thread_limits
 from offbeat_plugins.backends.gpus import GpuPool, environment_for
@@ -68,7 +68,10 @@ class LocalSession:
         self._interrupted = False
         self._gone: asyncio.Event = asyncio.Event()
         self._preloaded: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        self._deleting: ThreadPoolExecutor | None = None
+        #: Deletes and measures, in the order in which it was told to.
+        self._disk = ThreadPoolExecutor(1, "offbeat-checkpoints")
+        self._to_measure: set[TrialId] = set()
+        self._sizes: dict[TrialId, tuple[int, int]] = {}
         #: Attempt -> trial that it copies from, until the copy is there; and whose checkpoints go as soon as nobody copies.
         self._copying: dict[int, TrialId] = {}
         self._doomed: set[TrialId] = set()
@@ -163,8 +166,7 @@ class LocalSession:
             if self._broken:
                 # Shims may have been killed together with the supervisor; what they kept is found by its token.
                 await anyio.to_thread.run_sync(end_strays, self._folder)
-            if self._deleting is not None:
-                await anyio.to_thread.run_sync(self._deleting.shutdown)
+            await anyio.to_thread.run_sync(self._disk.shutdown)
         self._wake()
         if cancelled is not None:
             raise cancelled
@@ -236,9 +238,29 @@ class LocalSession:
         if trial in self._copying.values():
             self._doomed.add(trial)
             return
-        if self._deleting is None:
-            self._deleting = ThreadPoolExecutor(1, "offbeat-delete")
-        self._deleting.submit(_remove, str(self._checkpoints(trial)))
+        path = str(self._checkpoints(trial))
+        # Here and now: the trial's next attempt may be started at once, and must find it gone.
+        with contextlib.suppress(OSError):
+            folders.set_aside(path)
+        self._disk.submit(folders.sweep, path)
+
+    def _measure(self, running: Running) -> None:
+        """Has the trial's checkpoints measured, unless that waits to be done already."""
+        start = running.start
+        if self._context.checkpoint_sizes and start.trial not in self._to_measure:
+            self._to_measure.add(start.trial)
+            self._disk.submit(self._measured, start, str(self._checkpoints(start.trial)))
+
+    def _measured(self, start: StartTrial, path: str) -> None:
+        """In the thread: what is written from here on is for the next time."""
+        self._to_measure.discard(start.trial)
+        size = folders.size(path)
+        self._loop.call_soon_threadsafe(self._tell_size, Saved(start.trial, start.attempt, size))
+
+    def _tell_size(self, saved: Saved) -> None:
+        if not self._broken and self._sizes.get(saved.trial) != (saved.attempt, saved.size):
+            self._sizes[saved.trial] = (saved.attempt, saved.size)
+            self._push(saved)
 
     # --- the trials' side
 
@@ -267,6 +289,7 @@ class LocalSession:
         if self._by_trial.get(start.trial) is running:
             del self._by_trial[start.trial]
             self.pids.pop(start.trial, None)
+        self._measure(running)
         if not self._broken:
             self._push(end_of(running, message, interrupted=self._interrupted, no_report=self._options.no_report))
         if not self._running:
@@ -279,6 +302,7 @@ class LocalSession:
                 running.heard_at = self._loop.time()
                 if not self._broken:
                     self._signals.append(one)
+                    self._measure(running)
             else:
                 running.garbage.add(one)  # type: ignore[arg-type]
         if running.garbage:
@@ -318,12 +342,6 @@ class LocalSession:
         waiter = self._waiter
         if waiter is not None and not waiter.done() and self._signals:
             waiter.set_result(None)
-
-
-def _remove(path: str) -> None:
-    # A checkpoint that cannot be deleted costs room, never the run.
-    with contextlib.suppress(OSError):
-        folders.remove(path)
 
 
 def end_strays(folder: Path) -> int:

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from offbeat.events import Instructed, ReportRejected, Suggested, TrialResult, TrialResumed, TrialStarted
+from offbeat.events import (
+    CheckpointDeleted,
+    CheckpointSaved,
+    Instructed,
+    ReportRejected,
+    Suggested,
+    TrialResult,
+    TrialResumed,
+    TrialStarted,
+)
 from offbeat.home import ExperimentFolder
 from offbeat.journal import read_journal
 from offbeat.trial import TrialId
@@ -44,12 +53,14 @@ class Past:
     """The fold of a journal.
 
     Attributes:
-        attempts: the last one of each trial; points: curve points that each trial's checkpoint holds.
+        attempts: the last one of each trial; points: curve points that each trial's checkpoint holds; measured: trials
+            whose checkpoint's size is known.
     """
 
     def __init__(self) -> None:
         self.attempts: dict[TrialId, PastAttempt] = {}
         self.points: dict[TrialId, int] = {}
+        self.measured: set[TrialId] = set()
         self._donors: dict[TrialId, TrialId] = {}
 
     @staticmethod
@@ -79,6 +90,11 @@ class Past:
             elif isinstance(event, Instructed):
                 if event.what == "stop":
                     past.attempts[event.trial].told = Told(seq)
+            elif isinstance(event, CheckpointSaved):
+                past.measured.add(event.trial)
+            elif isinstance(event, CheckpointDeleted):
+                past.measured.discard(event.trial)
+                past.points.pop(event.trial, None)
             elif isinstance(event, Suggested) and event.donor is not None:
                 past._donors[event.trial] = event.donor
         return past

@@ -32,7 +32,9 @@ class Run(msgspec.Struct, eq=False, gc=False):
     Attributes:
         base: curve points behind its checkpoint; seq: reports delivered; n: reports to its own end.
         times: seconds from the attempt's beginning to each report; zero: time of a report that takes no time.
-        rows: the values of the reports to come; plain: see `offbeat.signals.Reported`.
+        rows: the values of the reports to come; levels: the level of each report; plain: see `offbeat.signals.Reported`;
+            passes: each is sure to arrive and to count as a result; top: highest level that an earlier attempt has reported,
+            inf where that is not known.
         until: reports from here on do not arrive; effect: when a command takes effect.
         count: place of its last report among everything that was put into the heap.
         told: it was told to end; pauses: only for a while; over: its end is known.
@@ -48,6 +50,9 @@ class Run(msgspec.Struct, eq=False, gc=False):
     times: Sequence[float] = ()
     rows: Iterator[tuple[Any, ...]] = iter(())
     plain: bool = False
+    levels: Sequence[int] = ()
+    passes: bool = False
+    top: float = 0.0
     zero: float = 0.0
     until: float = inf
     effect: float = inf

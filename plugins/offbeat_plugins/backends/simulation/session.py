@@ -15,8 +15,20 @@ from typing import Any, Final
 
 from offbeat.contained import told
 from offbeat.errors import InvalidArgument
+from offbeat.events import TrialResult
 from offbeat.protocols import Attempt
-from offbeat.signals import Command, DeleteCheckpoints, Ended, PauseTrial, Reported, Signal, StartTrial, StopTrial
+from offbeat.signals import (
+    Command,
+    DeleteCheckpoints,
+    Ended,
+    Passing,
+    PauseTrial,
+    Reported,
+    Saved,
+    Signal,
+    StartTrial,
+    StopTrial,
+)
 from offbeat.trial import TrialId
 from offbeat_plugins.backends.simulation.curves import HEAD, Curve, CurveReader
 from offbeat_plugins.backends.simulation.faults import FaultProfile
@@ -50,6 +62,7 @@ class SimulatedSession:
         max_resource_attr: str | None,
         seed: int | None,
         checkpoints: bool,
+        checkpoint_size: int | None,
         thinking: Thinking | None,
         faults: FaultProfile | None,
         dollars_per_hour: float | None,
@@ -71,44 +84,102 @@ class SimulatedSession:
         self._alive: dict[TrialId, Run] = {}
         self._points = past.points
         self._curves: dict[TrialId, Curve] = {}
+        #: Highest level that a paused trial has reported, as far as this session knows of all its attempts.
+        self._tops: dict[TrialId, float] = {}
+        self._size, self._measured_trials = checkpoint_size, past.measured
+        #: Said before anything else: the size of the checkpoint behind the last report.
+        self._saved: Saved | None = None
         self._interrupted = False
+        self._known: Passing | None = None
+        self._may_pass = False
 
     # --- signals
 
     def next_signal(self, until: float = inf) -> Signal | None:
         """The next signal, to whose time simulated time advances; None, and `until`, if there is none up to then."""
+        signal: Any = self.pass_on(until, None)
+        return signal  # type: ignore[no-any-return]
+
+    def pass_on(self, until: float, passing: Passing | None) -> Signal | TrialResult | Passing | None:
+        """`next_signal`, with reports made results of where they may be; see `offbeat.protocols.SimulatedSession`."""
         if self._interrupted:
             self._end_all()
-        heap = self._heap
+        heap, names = self._heap, self._names
+        if (saved := self._saved) is not None:
+            self._saved = None
+            return saved
         if (run := self._reporting) is not None:
             self._reporting = None
             if (seq := run.seq) < run.n and (at := run.zero + run.times[seq]) < run.until:
                 heapreplace(heap, (at, run.count, run, REPORT))
             else:
                 self._behind(run)
+        add, due, room, level_due = None, None, 0, inf
+        # The heap's top is the earliest. It lies in the past where the attempts of an earlier session took longer there.
+        if passing is not None and (room := passing.room) > 0 and heap and heap[0][0] >= passing.since:
+            if passing is not self._known:
+                self._known, self._may_pass = passing, self._passes(passing)
+            if self._may_pass:
+                add, due = passing.events.append, passing.due
         while heap:
             at, _, run, what = heap[0]
             if at > until:
                 break
-            if what == REPORT:
-                if at >= run.until:
-                    heappop(heap)
-                    continue
-                seq = run.seq
-                run.seq = seq + 1
-                self._count = run.count = self._count + 1
-                self._reporting = run
+            if what != REPORT:
+                heappop(heap)
+                if (signal := self._end(run, what, at)) is not None:
+                    return signal
+                continue
+            seq = run.seq
+            if add is not None and run.passes and at < until:
+                trial, level = run.trial, run.levels[seq]
+                result = TrialResult(at, trial, run.attempt, seq, level, dict(zip(names, next(run.rows))))  # noqa: B905 - as below
+                add(result)
                 self.now = at
-                if self._measured is not None:
-                    self._measured.heard()
-                metrics = dict(zip(self._names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
-                return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
-            heappop(heap)
-            if (signal := self._end(run, what, at)) is not None:
-                return signal
+                self._count = count = self._count + 1
+                run.seq = seq = seq + 1
+                if due is not None:
+                    level_due = due.get(trial, 0)
+                if level >= level_due:
+                    run.count, self._reporting = count, run
+                    return result
+                if seq < run.n:
+                    heapreplace(heap, (run.zero + run.times[seq], count, run, REPORT))
+                else:
+                    run.count = count
+                    self._behind(run)
+                room -= 1
+                if room:
+                    continue
+                return passing
+            if at >= run.until:
+                heappop(heap)
+                continue
+            run.seq = seq + 1
+            self._count = run.count = self._count + 1
+            self._reporting = run
+            self.now = at
+            if self._measured is not None:
+                self._measured.heard()
+            if self._size is not None:
+                self._measure(run, at)
+            metrics = dict(zip(names, next(run.rows)))  # noqa: B905 - as long, and `strict` costs a tenth
+            return Reported(run.trial, run.attempt, seq, metrics, at, run.plain)
         if until < inf:
             self.now = max(self.now, until)
         return None
+
+    def _measure(self, run: Run, at: float) -> None:
+        """All checkpoints of a trial are of one size, which is told with its first report."""
+        if self._size is not None and run.trial not in self._measured_trials:
+            self._measured_trials.add(run.trial)
+            self._saved = Saved(run.trial, run.attempt, self._size, at)
+
+    def _passes(self, passing: Passing) -> bool:
+        """Whether reports have all that makes a result, and nobody has to hear of each."""
+        names = self._names
+        complete = names[0] == passing.resource_attr and passing.metric in names
+        return complete and self._price is None and self._measured is None and self._size is None
 
     def _behind(self, run: Run) -> None:
         """What comes behind the report at the heap's top: nothing, the rest of the curve, or the attempt's end."""
@@ -150,6 +221,8 @@ class SimulatedSession:
         if what == TOLD:
             if run.pauses and run.curve is not None:
                 self._keep(run.trial, run.curve)
+                if run.top < inf:
+                    self._tops[run.trial] = max(run.top, run.levels[run.seq - 1] if run.seq else 0)
             return Ended(run.trial, run.attempt, "ended", at=at)
         how, reason = run.fate
         return Ended(run.trial, run.attempt, how, reason, at=at)
@@ -168,6 +241,7 @@ class SimulatedSession:
         self._interrupted = False
         for run in list(self._alive.values()):
             run.told = True
+            run.passes = False
             run.until = run.effect = min(run.until, self.now)
             self._push(self.now, run, TOLD)
 
@@ -188,6 +262,7 @@ class SimulatedSession:
                 run.pauses = kind is PauseTrial
         elif kind is DeleteCheckpoints:
             self._points.pop(command.trial, None)
+            self._measured_trials.discard(command.trial)
 
     def _start(self, start: StartTrial) -> None:
         base = 0
@@ -222,9 +297,15 @@ class SimulatedSession:
             return
         run.zero = zero
         if level == inf:
-            columns, offsets, rest, run.plain = run.curve = curve
+            columns, offsets, rest, plain = run.curve = curve
             run.begun = rest is not None
-            run.times, run.n, run.rows = offsets, len(offsets), zip(*columns, offsets, strict=True)
+            run.plain = run.passes = plain
+            run.levels, run.times, run.n, run.rows = (
+                columns[0],
+                offsets,
+                len(offsets),
+                zip(*columns, offsets, strict=True),
+            )
         else:
             run.level = level
             self._lay(run, curve)
@@ -242,16 +323,22 @@ class SimulatedSession:
     def _tell(self, run: Run, at: float) -> float:
         """Tells an attempt to end; answers when it will have."""
         run.told = True
+        run.passes = False
         run.effect = at + self._timing.stop
         run.until = min(run.until, run.effect)
         return run.effect + self._timing.stopped
 
-    def _begin(self, start: StartTrial, at: float, base: int, seq: int = 0) -> tuple[float, Run, int, float | None]:
-        """An attempt that begins at a time and has sent `seq` reports.
+    def _begin(
+        self, start: StartTrial, at: float, base: int, seq: int = 0, top: float | None = None
+    ) -> tuple[float, Run, int, float | None]:
+        """An attempt that begins at a time and has sent `seq` reports; `top`: see `Run`, None to look it up.
 
         Answers when what comes of it next, and the time of its fault, if it has one.
         """
         run = self._alive[start.trial] = Run(start.trial, start.attempt, base, seq)
+        if top is None:
+            top = self._tops.pop(start.trial, inf) if start.attempt else 0
+        run.top = top
         begin = at + self._timing.start
         run.zero = zero = begin + self._timing.result
         try:
@@ -304,6 +391,10 @@ class SimulatedSession:
         if self._price is not None:
             rows.append([seconds * self._price for seconds in rows[-1]])
         run.rows = zip(*rows)  # noqa: B905 - the last ones are shorter
+        run.levels = columns[0][base:] if base else columns[0]
+        # A later attempt may report a level again, which is then no result; a fault may come between.
+        run.passes = run.plain and not run.told and self._faults is None and base + done < stop
+        run.passes = run.passes and columns[0][base + done] > run.top
 
     def _extended(self, run: Run, at: float, count: int) -> tuple[float, int, Run, int]:
         """What comes behind the beginning of a curve."""
@@ -347,7 +438,9 @@ class SimulatedSession:
             known = self._past.attempts.get(start.trial)
             if known is None or known.attempt != start.attempt:
                 known = PastAttempt(start.attempt, 0, 0, attempt.started_at)
-            at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq)
+            at, run, what, fault = self._begin(start, known.at, known.base, attempt.next_seq, attempt.resource)
+            if attempt.next_seq:
+                self._measure(run, self.now)
             entries.append(((known.heard, 0, 0), (at, run, what)))
             if fault is not None:
                 entries.append(((known.begun, 1, 0), (fault, run, FATE)))

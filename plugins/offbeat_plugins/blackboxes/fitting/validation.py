@@ -84,6 +84,15 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         """What speaks against believing a comparison on it."""
         found = []
         for one in self.objectives:
+            for what, error, naive in (
+                ("the end of full curves", one.error_full, one.naive_full),
+                ("the last level of cut ones", one.error_cut, one.naive_cut),
+            ):
+                if error is not None and naive is not None and error >= naive:
+                    found.append(
+                        f"{one.name}: {what} is predicted no better ({shown(error)} off) than by the median of the others "
+                        f"({shown(naive)} off), in {self.held_out} that were held out"
+                    )
             if one.ordered is not None and one.ordered < WEAK:
                 found.append(
                     f"{one.name}: {one.ordered:.0%} of the pairs of held-out trials are in the right order, hardly more than "

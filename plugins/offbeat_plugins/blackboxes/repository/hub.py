@@ -1,8 +1,10 @@
 """Folders of a data set repository on the Hugging Face hub, fetched once and checked against what the hub says of them.
 
-Files go to a partial folder first. A download that breaks off within a file is gone on with by the hub's client, several
-times; if that does not help, the files that are whole are kept for the next attempt. The folder is moved to its place when
-every file has the size and the hash that the hub states. A folder at its place is therefore whole, until somebody changes it.
+Files go to a partial folder first, each under the hash of its content until it is whole. A download that breaks off is
+gone on with at the byte that it had reached: by the hub's client, several times, and by the next call after that, in
+another process too. What a killed process loses is the piece that was on its way, `huggingface_hub`'s 10 MB at most. The
+folder is moved to its place when every file has the size and the hash that the hub states. A folder at its place is
+therefore whole, until somebody changes it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from offbeat_plugins.blackboxes.repository.names import KNOWN, REPO_ID
 
 MANIFEST: Final = ".hub.json"
 """What a fetched folder holds."""
+
+BEGUN: Final = ".begun"
+"""Below a partial folder: files that are not whole yet, by the hash of what they will be."""
 
 BLOCK: Final = 1 << 20
 
@@ -127,21 +132,37 @@ class Hub:
 
     def _fetch_file(self, partial: Path, place: str, file: HubFile, revision: str) -> None:
         """Fetches one file and checks it; once more from the beginning if it is not what the hub said."""
-        for again in (False, True):
-            path = _client().hf_hub_download(
-                self.repo_id,
-                f"{place}/{file.path}",
-                repo_type="dataset",
-                revision=revision,
-                local_dir=partial,
-                force_download=again,
-                endpoint=_endpoint(),
-            )
-            fault = _fault(Path(path), file, thorough=True)
+        name = f"{self.repo_id}/{place}/{file.path}"
+        target = partial / place / file.path
+        if os.pardir in target.parts:
+            raise DamagedBlackbox(name, "the hub names a file outside of the folder", "Do not use this repository.")
+        if _fault(target, file, thorough=True) is None:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        begun = partial / BEGUN / (file.sha256 or file.git)
+        begun.parent.mkdir(exist_ok=True)
+        fault: str | None = None
+        for _ in range(2):
+            self._go_on(begun, f"{place}/{file.path}", file.size, revision)
+            fault = _fault(begun, file, thorough=True)
             if fault is None:
+                begun.replace(target)
                 return
-            Path(path).unlink()
-        raise DamagedBlackbox(f"{self.repo_id}/{place}/{file.path}", f"what the hub sent {fault}", "Try again later.")
+            begun.unlink()
+        raise DamagedBlackbox(name, f"what the hub sent {fault}", "Try again later.")
+
+    def _go_on(self, begun: Path, path: str, size: int, revision: str) -> None:
+        """Fetches what a file lacks. `hf_hub_download` would begin anew: it names what it has begun at random."""
+        hub = _client()
+        url = hub.hf_hub_url(self.repo_id, path, repo_type="dataset", revision=revision, endpoint=_endpoint())
+        # Bytes of a compressed answer could not be counted.
+        headers = {**hub.utils.build_hf_headers(library_name="offbeat"), "Accept-Encoding": "identity"}
+        # Without a buffer: what was written is there although the process is killed.
+        with begun.open("ab", buffering=0) as stream:
+            if stream.tell() > size:
+                stream.truncate(0)
+                stream.seek(0)
+            hub.file_download.http_get(url, stream, resume_size=stream.tell(), headers=headers, expected_size=size)
 
 
 def damage(folder: Path, *, thorough: bool = False) -> tuple[Path, str] | None:
@@ -190,6 +211,7 @@ def _client() -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.errors
+        import huggingface_hub.file_download
         import huggingface_hub.utils
     except ImportError:
         raise MissingExtra("The hub", "blackbox") from None
@@ -213,7 +235,7 @@ def _asked(what: str) -> Iterator[None]:
         raise HubUnavailable(
             what,
             f"{kind}: {lines[0].rstrip('.')}",
-            "Try again with a connection, the files that are whole are kept; or put the folder into the repository yourself.",
+            "Try again with a connection, what was fetched is kept; or put the folder into the repository yourself.",
         ) from error
 
 

@@ -1,0 +1,1 @@
+"""What schedulers and searchers of several objectives share."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +58,8 @@ def template(**more: Any) -> dict[str, Any]:
 
 class TestSageMaker(BackendContract):
     @pytest.fixture(autouse=True)
-    def _aws(self, aws: Any) -> Iterator[None]:
+    def _aws(self, aws: Any) -> None:
         self.aws = aws
-        yield
 
     def make(self, behaviour: Behaviour, folder: Path) -> Backend:
         from offbeat.backend import SageMakerBackend

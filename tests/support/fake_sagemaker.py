@@ -70,7 +70,13 @@ class FakeSageMaker:
         listed_late: float = 0.0,
         faults: Callable[[str, str, int], Fault] = lambda service, operation, number: "",
     ) -> None:
-        self.folder, self.images, self.window, self.listed_late, self.faults = folder, images, window, listed_late, faults
+        self.folder, self.images, self.window, self.listed_late, self.faults = (
+            folder,
+            images,
+            window,
+            listed_late,
+            faults,
+        )
         self.jobs: dict[str, Job] = {}
         self.created: list[str] = []
         self.calls: list[tuple[str, str, float]] = []
@@ -82,6 +88,10 @@ class FakeSageMaker:
         self._moto.start()
         host, port = self._moto.get_host_and_port()
         self._behind = f"http://{host}:{port}"
+        # Its state is the process's, and outlives a server.
+        urllib.request.urlopen(
+            urllib.request.Request(f"{self._behind}/moto-api/reset", method="POST"), timeout=30
+        ).close()
         handler = type("Handler", (_Handler,), {"aws": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -153,7 +163,8 @@ class FakeSageMaker:
         job = Job(asked, self.folder / name, time.time())
         pool = asked["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0)
         job.warm = any(
-            other.status in ("Completed", "Stopped") and time.time() - other.modified < pool for other in self.jobs.values()
+            other.status in ("Completed", "Stopped") and time.time() - other.modified < pool
+            for other in self.jobs.values()
         )
         self.jobs[name] = job
         self.created.append(name)
@@ -163,7 +174,11 @@ class FakeSageMaker:
 
     def _DescribeTrainingJob(self, asked: dict[str, Any]) -> dict[str, Any]:
         job = self._job(asked)
-        return {**self._summary(asked["TrainingJobName"]), "FailureReason": job.reason, "BillableTimeInSeconds": round(job.seconds)}
+        return {
+            **self._summary(asked["TrainingJobName"]),
+            "FailureReason": job.reason,
+            "BillableTimeInSeconds": round(job.seconds),
+        }
 
     def _StopTrainingJob(self, asked: dict[str, Any]) -> dict[str, Any]:
         job = self._job(asked)
@@ -185,7 +200,9 @@ class FakeSageMaker:
         names = [
             name
             for name, job in sorted(self.jobs.items(), key=lambda item: -item[1].created)
-            if job.modified >= after and now >= job.modified + self.listed_late and asked.get("NameContains", "") in name
+            if job.modified >= after
+            and now >= job.modified + self.listed_late
+            and asked.get("NameContains", "") in name
         ]
         first = int(asked.get("NextToken", 0))
         page = names[first : first + asked.get("MaxResults", 10)]
@@ -242,7 +259,9 @@ class FakeSageMaker:
             (ml / part).mkdir(parents=True)
         parameters = job.request.get("HyperParameters", {})
         (ml / "input/config/hyperparameters.json").write_text(json.dumps(parameters))
-        (ml / "input/config/resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
+        (ml / "input/config/resourceconfig.json").write_text(
+            json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]})
+        )
         self._download(job, ml / "checkpoints")
         environment = {
             "PATH": os.environ["PATH"],
@@ -303,7 +322,9 @@ class FakeSageMaker:
             return
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                self.s3.put_object(Bucket=where[0], Key=where[1] + str(path.relative_to(folder)), Body=path.read_bytes())
+                self.s3.put_object(
+                    Bucket=where[0], Key=where[1] + str(path.relative_to(folder)), Body=path.read_bytes()
+                )
 
     def _kill(self, job: Job) -> None:
         if job.process is not None and job.process.poll() is None:
@@ -315,11 +336,13 @@ class FakeSageMaker:
                 job.status = status
             job.secondary, job.modified = secondary, time.time()
 
-    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def forward(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         """A request that is not SageMaker's, answered by moto."""
-        request = urllib.request.Request(self._behind + path, data=body or None, headers=headers, method=method)  # noqa: S310
+        request = urllib.request.Request(self._behind + path, data=body or None, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, dict(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             return error.code, dict(error.headers), error.read()

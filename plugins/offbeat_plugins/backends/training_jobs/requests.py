@@ -37,7 +37,7 @@ MAX_HYPERPARAMETERS: Final = 100
 MAX_VALUE: Final = 2500
 MAX_NAME: Final = 256
 MAX_METRICS: Final = 40
-RESERVED: Final = ("sagemaker_", "SM_")
+RESERVED: Final = "sagemaker_"
 
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
@@ -161,6 +161,10 @@ def _hyperparameters(fixed: Mapping[str, str], config: Mapping[str, Any]) -> dic
     chosen = dict(fixed)
     for name, value in config.items():
         _checked_name(name)
+        if name.startswith(RESERVED):
+            raise Unpassable(
+                f"The hyperparameter {name!r} begins like SageMaker's own ({RESERVED}...): call it otherwise."
+            )
         text = as_text(value)
         if len(text) > MAX_VALUE:
             raise Unpassable(

@@ -170,7 +170,10 @@ class JobSession:
         """Asks AWS to stop all jobs, by a client of its own, since the loop may be stuck. From any thread."""
         from offbeat_plugins.backends.training_jobs.clients import stop_now
 
-        stop_now([job.name for job in list(self._jobs.values()) if job.asked])
+        alive = [job for job in list(self._jobs.values()) if job.asked]
+        for job in alive:
+            job.told = job.told or "stop"
+        stop_now([job.name for job in alive])
 
     # --- one job
 

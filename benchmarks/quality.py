@@ -32,6 +32,8 @@ SCHEDULERS = "random,asha,asha:type=promotion,median-stopping-rule"
 def seeds(text: str) -> list[int]:
     """`0-29` or `7`."""
     first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
+        raise SystemExit(f"--run {text}: write seeds as 0-29, the last one included, or as one number.")
     return list(range(int(first), int(last or first) + 1))
 
 

@@ -14,7 +14,8 @@ from offbeat.protocols import LedgerView, ProposalRequest, Scheduler
 from offbeat.seeds import child_seed
 from offbeat.trial import TrialId
 
-Foresee: TypeAlias = Callable[[ProposalRequest, LedgerView], Sequence[Any]]
+Foresee: TypeAlias = Callable[[ProposalRequest, LedgerView], Sequence[Any] | None]
+"""Answers to a request and those after it; None: whoever is asked never foresees anything."""
 
 _FLAT: Final = frozenset((int, bool, type(None)))
 """Types of tags that come back from JSON as they were."""
@@ -98,7 +99,11 @@ class Foresight:
         self._number, self._block = number, block
         assert self._foresee is not None
         try:
-            for proposal in self._foresee(ProposalRequest(number, 0, self._seed), ledger):
+            foreseen = self._foresee(ProposalRequest(number, 0, self._seed), ledger)
+            if foreseen is None:
+                self._foresee = None
+                return
+            for proposal in foreseen:
                 if not is_usual(proposal):
                     break
                 block.append(self.ready(proposal, trial))

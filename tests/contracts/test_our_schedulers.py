@@ -30,7 +30,9 @@ from offbeat.optimizer.baselines import (
     ConstrainedBayesianOptimization,
     CostASHA,
     CostAwareBayesianOptimization,
+    DyHPO,
     GridSearch,
+    HyperTune,
     LinearScalarization,
     MedianStoppingRule,
     MORandomScalarizationBayesOpt,
@@ -374,6 +376,30 @@ class TestMOBSTERPromoting(TestMOBSTER):
             backend="numpy",
             brackets=2,
         )
+
+
+class TestHyperTune(TestMOBSTER):
+    trials = 6
+    crash_stride = 19
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return HyperTune(**arguments, resource_attr="epoch", max_t=9, num_init_random=2, backend="numpy")
+
+
+class TestASHAOverLearningCurves(TestMOBSTER):
+    trials = 6
+    crash_stride = 19
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return ASHA(**arguments, resource_attr="epoch", max_t=9, searcher="learning-curves", searcher_data="all")
+
+
+class TestDyHPO(SchedulerContract):
+    trials = 6
+    crash_stride = 23
+
+    def make(self, **arguments: Any) -> Scheduler:
+        return DyHPO(**arguments, resource_attr="epoch", max_t=5, num_init_random=2)
 
 
 class TestSyncBOHB(TestBOHB):

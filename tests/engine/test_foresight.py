@@ -60,11 +60,14 @@ def test_what_is_foreseen_is_what_is_proposed(
         )
         one.observe(event, ledger)
         number, trial = number + 1, trial + 1
-    assert compared >= (50 if space is LARGE or again else 1)
+    # A small space has mostly what was proposed before.
+    assert compared >= (50 if space is LARGE or again else 0)
 
 
 def test_nothing_is_foreseen_of_promotions() -> None:
-    assert not ASHA(SMALL, "loss", type="promotion", **RESOURCE).foresee(ProposalRequest(5, 0, 1), Ledger("loss"))
+    promoting, ledger = ASHA(SMALL, "loss", type="promotion", **RESOURCE), Ledger("loss")
+    assert promoting.foresee(ProposalRequest(5, 0, 1), ledger) is None
+    assert Foresight(promoting, 1).answer(5, TrialId(5), ledger) is None
 
 
 def test_who_proposes_otherwise_foresees_nothing() -> None:

@@ -116,8 +116,8 @@ def test_disturbed_runs_of_every_method_decide_as_the_clean_ones(lab: Any, metho
 
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
-def test_a_thousand_disturbed_runs_of_every_method(lab: Any, method: Any) -> None:
-    compare(lab, lambda: method.make(lab.space), range(1000, 1060 if method.model else 2000))
+def test_a_thousand_disturbed_runs_of_every_method(lab: Any, method: Any, many: Any) -> None:
+    compare(lab, lambda: method.make(lab.space), many(1000, 60 if method.model else 1000))
 
 
 # --- the same behind the simulated backend, journal and all

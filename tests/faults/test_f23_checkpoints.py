@@ -84,5 +84,5 @@ def test_budgets_and_needs_of_every_method(lab: Any, simulation: Any, method: An
 
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
-def test_budgets_and_needs_of_every_method_in_many_runs(lab: Any, simulation: Any, method: Any) -> None:
-    campaign(lab, simulation, method, range(100, 150 if method.model else 600))
+def test_budgets_and_needs_of_every_method_in_many_runs(lab: Any, simulation: Any, method: Any, many: Any) -> None:
+    campaign(lab, simulation, method, many(100, 50 if method.model else 500))

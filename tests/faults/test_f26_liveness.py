@@ -108,9 +108,9 @@ def test_something_always_goes_on_with_every_method(lab: Any, watched: dict[str,
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_something_always_goes_on_in_many_runs_with_every_method(
-    lab: Any, watched: dict[str, int], method: Any
+    lab: Any, watched: dict[str, int], method: Any, many: Any
 ) -> None:
-    campaign(lab, watched, range(40, 70 if method.model else 300), method)
+    campaign(lab, watched, many(40, 30 if method.model else 260), method)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -263,9 +263,9 @@ def test_something_always_goes_on_in_simulated_time_with_every_method(
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_something_always_goes_on_in_many_simulations_with_every_method(
-    lab: Any, simulation: Any, watched: dict[str, int], method: Any
+    lab: Any, simulation: Any, watched: dict[str, int], method: Any, many: Any
 ) -> None:
-    simulated_campaign(lab, simulation, watched, range(60, 120 if method.model else 1060), method)
+    simulated_campaign(lab, simulation, watched, many(60, 60 if method.model else 1000), method)
 
 
 def changed_campaign(lab: Any, simulation: Any, watched: dict[str, int], seeds: range) -> None:

@@ -192,3 +192,8 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         BORE(MIXED, "loss", classifier="mlp")
     with pytest.raises(MissingExtra, match=r"pip install 'offbeat\[trees\]'"):
         CQR(MIXED, "loss")
+
+
+def test_the_largest_numbers_are_split_as_any() -> None:
+    values = np.array([1e308, -1e308, 1.5e308, -1.7e308, 0.0])
+    assert labels(values, 0.4).tolist() == labels(values / 1e300, 0.4).tolist() == [False, True, False, True, False]

@@ -27,9 +27,9 @@ def mobster(bracket_game: Any) -> Any:
     def begin(**options: Any) -> Any:
         play = bracket_game(SyncMOBSTER, space=SPACE, **{"num_init_random": 3, "backend": "numpy", **options})
         play.asked = []
-        searcher = play.scheduler._searcher
-        thinking = searcher._thinking
-        searcher._thinking = lambda question: play.asked.append(question) or thinking(question)
+        thinking = play.scheduler._searcher._thinking
+        then = thinking.then
+        thinking.then = lambda question, made: play.asked.append(question) or then(question, made)
         return play
 
     return begin

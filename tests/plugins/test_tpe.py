@@ -229,7 +229,7 @@ def test_it_is_described_and_kde_is_the_same_under_another_name(game: Any) -> No
         ({"num_init_random": 1}, "2 measured trials"),
         ({"random_fraction": 1.5}, "share from 0 to 1"),
         ({"prior_weight": 0.0}, "prior_weight=0.0"),
-        ({"metric": ["loss", "size"]}, "RandomSearch takes several"),
+        ({"metric": ["loss", "size"]}, "EHVI takes several"),
         ({"arithmetic": "jaxx"}, "Did you mean 'jax'"),
     ],
 )

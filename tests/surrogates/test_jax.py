@@ -172,7 +172,7 @@ def test_a_thousand_trials_need_eight_programs(monkeypatch: pytest.MonkeyPatch) 
             process = program_jax.Posterior(
                 start.theta[0], np.zeros((n, d)), np.zeros(n), np.zeros((n, 1)), np.zeros((n, n)), np.zeros(1), 1.0
             )
-            fits = Fits(start.theta, start.curvature, np.zeros(1), np.ones(1))
+            fits = Fits(start.theta, start.curvature, np.zeros(1), np.ones(1), np.zeros(1))
             return fits, program_jax._nothing(np, [process], question, shape)
 
         return nothing

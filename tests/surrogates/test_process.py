@@ -120,7 +120,7 @@ def test_the_fit_is_a_maximum_and_goes_on_from_itself(warp: bool) -> None:
 
     def run(theta: NDArray[np.float64], curvature: NDArray[np.float64]):  # type: ignore[no-untyped-def]
         return fit(
-            setting, theta, curvature, (x, y, np.ones(60)), turns=200, tolerance=1e-8
+            setting, theta, curvature, (x, y, np.ones(60)), turns=200, tolerance=1e-8, entry=1e-8
         )  # fmt: skip
 
     first = run(

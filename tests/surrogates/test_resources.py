@@ -33,7 +33,7 @@ LEVELS = np.array([1, 3, 9, 27]) / 27
 
 def setting_for(kernel: Any) -> Setting:
     where = Parts(3, False, kernel, 2)
-    return Setting(numpy_arithmetic(), Columns.of(LAYOUT, kernel), where, bounds(where, Prior()), 1e-4)
+    return Setting(numpy_arithmetic(), Columns.of(LAYOUT, kernel, [*LEVELS, 2.0]), where, bounds(where, Prior()), 1e-4)
 
 
 def curves(configs: int = 8, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

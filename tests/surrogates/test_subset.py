@@ -9,7 +9,7 @@ from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic
 from offbeat_plugins.surrogates.blocks import Layout
 from offbeat_plugins.surrogates.hyperparameters import Parts, Prior, bounds
 from offbeat_plugins.surrogates.process import Columns, Setting, negative_log_posterior, posterior, predict
-from offbeat_plugins.surrogates.subset import subset
+from offbeat_plugins.surrogates.subset import subset, whole_curves
 
 WHERE = Parts(2, False)
 SETTING = Setting(numpy_arithmetic(), Columns.of(Layout.continuous(2)), WHERE, bounds(WHERE, Prior()), 1e-4)
@@ -71,3 +71,31 @@ def test_joint_draws_have_the_mean_and_covariance_of_the_process() -> None:
     left = predict(SETTING, grown, ask[1:2]).variance[0]
     shared = np.sqrt((both[1] - left) * (both[0] + process.noise))
     assert np.isclose(abs(np.cov(draws[:, :2].T)[0, 1]), shared, rtol=0.1, atol=5e-3)
+
+
+def test_whole_curves_stay_those_that_got_furthest_first() -> None:
+    rng = np.random.default_rng(0)
+    configs, reached = rng.random((120, 2)), rng.integers(1, 5, 120)
+    rows = [(*config, level / 4) for config, top in zip(configs, reached, strict=True) for level in range(1, top + 1)]
+    order = rng.permutation(len(rows))
+    x = np.array(rows)[order]
+    kept = whole_curves(x, 2, 150)
+    assert (np.diff(kept) > 0).all()
+    there = {tuple(config) for config in x[kept, :2].tolist()}
+    assert len(kept) == sum(reached[i] for i in range(120) if tuple(configs[i].tolist()) in there)
+    missing = [reached[i] for i in range(120) if tuple(configs[i].tolist()) not in there]
+    assert 140 < len(kept) <= 150
+    furthest = {tuple(configs[i].tolist()) for i in range(120) if reached[i] > max(missing)}
+    assert furthest <= there
+
+
+def test_one_more_curve_changes_hardly_any_of_those_that_stay() -> None:
+    """A model that saw other points each time would have to be fitted anew each time."""
+    x = np.column_stack([np.random.default_rng(0).random((400, 2)), np.ones(400)])
+    before, after = (set(whole_curves(x[:n], 2, 100).tolist()) for n in (399, 400))
+    assert len(before) == len(after) == 100
+    assert 399 in after
+    assert len(before & after) >= 98
+    assert whole_curves(x[:60], 2, 100).tolist() == list(range(60))
+    long = np.column_stack([np.full((30, 2), 0.5), np.arange(1, 31) / 30])
+    assert whole_curves(long, 2, 16).tolist() == list(range(14, 30))

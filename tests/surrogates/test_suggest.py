@@ -74,7 +74,7 @@ def test_a_carried_state_saves_evaluations_and_a_foreign_one_is_left() -> None:
     assert warm.diagnostics["evaluations"][0] <= 6
     assert warm.state is not None
     assert warm.state.restarted == 39
-    foreign = ModelState([[0.0]], [[[1.0]]], 40)
+    foreign = ModelState([[0.0]], [[[1.0]]], 40, [0.0])
     assert suggest(Data(codes, targets), MIXED, 2, foreign, NUMPY).codes.shape[1] == MIXED.dimension
     broken = replace(first.state, hyperparameters=[[float("nan")] * 6])  # type: ignore[type-var]
     assert np.isfinite(suggest(Data(codes, targets), MIXED, 2, broken, NUMPY).values).all()
@@ -323,3 +323,27 @@ def test_it_finds_what_random_search_does_not(
         drawn.append(function(layout.draw(rng.random((10 * trials, layout.groups)))).min())
     assert np.median(ends) < reach
     assert np.median(ends) < np.median(drawn)
+
+
+def test_a_model_stays_until_the_data_ask_for_another_one() -> None:
+    """What a step promises is what it brings, about: half the score's square, measured by the inverse curvature."""
+    codes, targets = observed(MIXED, 60)
+    first = suggest(Data(codes[:50], targets[:50]), MIXED, 1, None, NUMPY)
+    patient = replace(NUMPY, evidence=5.0)
+    kept = suggest(Data(codes[:51], targets[:51]), MIXED, 2, first.state, patient)
+    assert kept.state is first.state
+    assert kept.diagnostics["evaluations"] == [1]
+    assert kept.diagnostics["promise"][0] < 5.0
+    refitted = suggest(Data(codes[:51], targets[:51]), MIXED, 2, first.state, replace(NUMPY, evidence=0.0))
+    gain = kept.diagnostics["negative_log_posterior"][0] - refitted.diagnostics["negative_log_posterior"][0]
+    assert 0.0 <= gain <= 3.0 * kept.diagnostics["promise"][0] + 0.1
+    other = targets[:51] + 3.0 * np.random.default_rng(4).standard_normal(51)
+    changed = suggest(Data(codes[:51], other), MIXED, 2, first.state, patient)
+    assert changed.diagnostics["evaluations"][0] > 1
+    assert changed.state is not first.state
+
+
+@pytest.mark.parametrize("evidence", [-1.0, float("nan"), float("inf")])
+def test_evidence_is_a_number_from_0(evidence: float) -> None:
+    with pytest.raises(ValueError, match="evidence="):
+        Options(evidence=evidence)

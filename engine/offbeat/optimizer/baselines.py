@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from offbeat_plugins.schedulers.cost_aware_bayesian_optimization import CostAwareBayesianOptimization
     from offbeat_plugins.schedulers.cqr import CQR
     from offbeat_plugins.schedulers.dehb import DEHB
+    from offbeat_plugins.schedulers.dyhpo import DyHPO
     from offbeat_plugins.schedulers.ehvi import EHVI
     from offbeat_plugins.schedulers.grid_search import GridSearch
+    from offbeat_plugins.schedulers.hyper_tune import HyperTune
     from offbeat_plugins.schedulers.linear_scalarization import LinearScalarization
     from offbeat_plugins.schedulers.median_stopping_rule import MedianStoppingRule
     from offbeat_plugins.schedulers.moasha import MOASHA
@@ -55,7 +57,9 @@ PLUGINS: Final = {
     "CostAwareBayesianOptimization": "cost-aware-bayesian-optimization",
     "DEHB": "dehb",
     "EHVI": "ehvi",
+    "DyHPO": "dyhpo",
     "GridSearch": "grid-search",
+    "HyperTune": "hyper-tune",
     "KDE": "kde",
     "LinearScalarization": "linear-scalarization",
     "MOASHA": "moasha",
@@ -100,7 +104,9 @@ __all__ = [
     "ConstrainedBayesianOptimization",
     "CostASHA",
     "CostAwareBayesianOptimization",
+    "DyHPO",
     "GridSearch",
+    "HyperTune",
     "LinearScalarization",
     "MORandomScalarizationBayesOpt",
     "MedianStoppingRule",

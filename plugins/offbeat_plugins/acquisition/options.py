@@ -56,6 +56,8 @@ class Options:
         resource: kernel over the resource column of the layout, if it has one; see `surrogates.resources`.
         level: resource in (0, 1] at which points are suggested, and whose lowest mean is to be improved on, if anything was
             observed there.
+        mixture: pairs of a level and its weight, for the kernel "independent": what is to be improved on is this sum of the
+            levels' processes, in place of one level's.
         fantasies: 0: pending points count as having their posterior mean as result; k: improvement is averaged over k
             joint samples of their results.
         batch: how many points are wanted at once, each chosen with those before it pending.
@@ -71,6 +73,9 @@ class Options:
         turns: evaluations of the log posterior at most, in one fit.
         tolerance: a fit ends when the next step promises less than this, in units of the log posterior; beyond 200
             observations in proportion more.
+        evidence: a carried model stays as it is while the step that would improve it promises less than this, in units of
+            the log posterior: a score test of whether the data since then tell of other hyperparameters. 0: it is refitted
+            every time, to the tolerance.
         backend: "numpy", "jax", or "auto": JAX, if it is installed, up to 384 observations, where it is the faster one; beyond
             and without it NumPy.
         compile_cache: folder for compiled programs of JAX; None: none is kept.
@@ -87,6 +92,7 @@ class Options:
     prior: Prior = field(default_factory=Prior)
     resource: ResourceKernel = ""
     level: float = 1.0
+    mixture: Sequence[tuple[float, float]] = ()
     fantasies: int = 0
     batch: int = 1
     ranked: int = 16
@@ -100,6 +106,7 @@ class Options:
     restart_growth: float = 1.5
     turns: int = 60
     tolerance: float = 1e-2
+    evidence: float = 0.0
     backend: Literal["auto", "numpy", "jax"] = "auto"
     compile_cache: str | None = None
 
@@ -123,6 +130,10 @@ class Options:
             )
         if len(self.reference) not in (0, self.objectives):
             raise ValueError(f"reference has {len(self.reference)} values for {self.objectives} objectives.")
+        if self.mixture and self.resource != "independent":
+            raise ValueError(f"mixture= is for resource='independent', not {self.resource!r}.")
+        if not 0.0 <= self.evidence < float("inf"):
+            raise ValueError(f"evidence={self.evidence!r} is not valid; give a number of at least 0.")
         if not 0.0 < self.level <= 1.0:
             raise ValueError(
                 f"level={self.level!r} is not valid; give a share of the largest resource, above 0 and at most 1."
@@ -177,11 +188,13 @@ class ModelState:
         hyperparameters: (m, p) as lists.
         inverse_hessians: (m, p, p) as lists.
         restarted: number of observations when other starts were last tried.
+        promise: (m,), what another step would have added to the log posterior of each.
     """
 
     hyperparameters: list[list[float]]
     inverse_hessians: list[list[list[float]]]
     restarted: int
+    promise: list[float]
 
     def fits(self, outputs: int, size: int) -> bool:
         """Whether it is of a model with so many outputs and hyperparameters, all of them finite."""
@@ -215,7 +228,12 @@ class ModelState:
 
 def fitted_before(fits: Fits, restarted: int) -> ModelState:
     """The state after these fits, in plain numbers."""
-    return ModelState(np.asarray(fits.theta).tolist(), np.asarray(fits.curvature).tolist(), restarted)
+    return ModelState(
+        np.asarray(fits.theta).tolist(),
+        np.asarray(fits.curvature).tolist(),
+        restarted,
+        np.asarray(fits.promise).tolist(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +244,9 @@ class Suggestion:
         codes: (k, d), valid, distinct, none observed or pending; k is 0 if nothing else was found. With Options.batch the
             first `batch` belong together.
         values: (k,) of the acquisition function, in logarithms for EI; infinite for all but the last point of a batch.
-        state: for the next call; None if no model was fitted yet.
+        state: for the next call; None if no model was fitted yet; the very object that was given if it was kept.
         diagnostics: JSON-able: "model" ("gp" or "none"), "points", "left_out", "pending", "evaluations",
+            "promise" (that the first step of a kept model, or another one of a fit, would add to the log posterior),
             "negative_log_posterior", "hyperparameters" (of every output), "feasible", "backend".
     """
 

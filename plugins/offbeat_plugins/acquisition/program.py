@@ -12,7 +12,7 @@ from offbeat_plugins.acquisition.criterion import Aim, Roles, criterion
 from offbeat_plugins.acquisition.search import Effort, Found, search
 from offbeat_plugins.surrogates.arithmetic import Arithmetic
 from offbeat_plugins.surrogates.hyperparameters import Bounds, Parts
-from offbeat_plugins.surrogates.process import Columns, Posterior, Setting, fit, posterior, with_pending
+from offbeat_plugins.surrogates.process import Columns, Posterior, Setting, fit, mean_at, posterior, with_pending
 
 
 class Model(NamedTuple):
@@ -33,12 +33,16 @@ class Observations(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where the fits begin and end: theta (m, p), curvature (m, p, p); at most `turns` evaluations, to `tolerance`."""
+    """Where the fits begin and end: theta (m, p), curvature (m, p, p); at most `turns` evaluations, to `tolerance`.
+
+    A start whose first step promises less than `entry` is left where it is.
+    """
 
     theta: Any
     curvature: Any
     turns: Any
     tolerance: Any
+    entry: Any
 
 
 class Question(NamedTuple):
@@ -58,21 +62,26 @@ class Question(NamedTuple):
 
 
 class Fits(NamedTuple):
-    """theta (m, p), curvature (m, p, p), negative log posterior (m,) and evaluations (m,) of every output."""
+    """theta (m, p), curvature (m, p, p), negative log posterior (m,), evaluations (m,) and promise (m,) of every output.
+
+    The promise is what another step would add to the log posterior.
+    """
 
     theta: Any
     curvature: Any
     value: Any
     turns: Any
+    promise: Any
 
 
 class Shape(NamedTuple):
-    """What a compiled program is specialised to beside the shapes of its arrays."""
+    """What a compiled program is specialised to beside the shapes of its arrays; `mixed`: levels are, see `resources`."""
 
     where: Parts
     roles: Roles
     effort: Effort
     sliding: bool
+    mixed: bool
 
 
 class Answer(NamedTuple):
@@ -101,6 +110,7 @@ def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: 
             (seen.x, seen.y[:, place], seen.mask),
             turns=start.turns,
             tolerance=start.tolerance,
+            entry=start.entry,
         )
         for place in range(seen.y.shape[1])
     ]
@@ -110,6 +120,7 @@ def fits(ar: Arithmetic, model: Model, seen: Observations, start: Start, shape: 
         xp.stack([state.inverse[0] for state in states]),
         xp.stack([state.f[0] for state in states]),
         xp.stack([xp.asarray(state.turns) for state in states]),
+        xp.stack([state.promise[0] for state in states]),
     ), processes
 
 
@@ -125,6 +136,9 @@ def answer(
     first = processes[0]
     # K alpha = y - c - noise alpha: the mean at an observed point needs no product.
     means = seen.y[:, :1] - first.noise * first.alpha
+    if shape.mixed:
+        # What is improved on is no level's own process.
+        means = mean_at(setting, first, seen.x * (xp.arange(seen.x.shape[1]) != shape.where.level))
     best = xp.where((seen.feasible > 0.0)[:, None], means, xp.inf).min(axis=0)
     best = xp.where(xp.isfinite(best), best, xp.where(seen.mask[:, None] > 0.0, means, xp.inf).min(axis=0))
     if question.pending.shape[0]:

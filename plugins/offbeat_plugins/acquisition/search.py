@@ -84,7 +84,7 @@ def _climbed(ar: Arithmetic, value_of: Criterion, x: Any, still: Any, turns: int
 
     lower, upper = xp.where(still, x, 0.0), xp.where(still, x, 1.0)
     inverse = xp.zeros((*x.shape, x.shape[1])) + 0.02 * xp.eye(x.shape[1])
-    box = bfgs.Box(lower, upper, 0.2, 1e-4)
+    box = bfgs.Box(lower, upper, 0.2, 1e-4, 1e-4)
     state = bfgs.minimise(ar, objective, bfgs.begin(ar, x, inverse, ()), box, turns)
     return state.x, -state.f
 

@@ -26,14 +26,18 @@ from offbeat_plugins.acquisition.thompson import thompson_order
 from offbeat_plugins.surrogates.arithmetic_numpy import numpy_arithmetic, one_thread
 from offbeat_plugins.surrogates.hyperparameters import Parts, bounds, first_curvature, starts
 from offbeat_plugins.surrogates.process import Columns, with_pending
-from offbeat_plugins.surrogates.subset import subset
-from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed
+from offbeat_plugins.surrogates.resources import MIXED
+from offbeat_plugins.surrogates.subset import subset, whole_curves
+from offbeat_plugins.surrogates.targets import finite_targets, standardised, transformed, transformed_by_level
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from offbeat_plugins.acquisition.candidates import Project
     from offbeat_plugins.surrogates.blocks import Layout
+
+GRID = 16
+"""Resource levels are padded to a multiple: a program is compiled for each number of them."""
 
 STARTS_ON = 200
 """Hyperparameter starts are compared on at most so many points, and only the best goes on with all of them."""
@@ -76,14 +80,26 @@ def suggest(
         has = "has a resource column" if layout.resource >= 0 else "has no resource column"
         raise ValueError(f"The layout {has} and resource={options.resource!r}: both or neither.")
     if layout.resource >= 0:
-        project = _at_level(project, layout.resource, options.level)
+        project = _at_level(project, layout.resource, MIXED if options.mixture else options.level)
     rng = generator(seed)
     if not len(codes):
         drawn = candidates(rng, layout, codes, 4 * options.ranked, project)
         fresh = drawn[unseen(drawn, pending)][: options.ranked]
         return Suggestion(fresh, np.zeros(len(fresh)), state, {"model": "none", "points": 0})
     with one_thread(), np.errstate(all="ignore"):
-        return Call(layout, options, project, rng, solver(options, len(codes))).answer(codes, targets, pending, state)
+        grid = _grid(layout.resource, options, codes, pending)
+        call = Call(layout, options, project, rng, solver(options, len(codes)), grid=grid)
+        return call.answer(codes, targets, pending, state)
+
+
+def _grid(
+    column: int, options: Options, codes: NDArray[np.float64], pending: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """All resources of a call, padded to a multiple of `GRID` with one that no point has; empty for a layout without."""
+    if column < 0:
+        return np.zeros(0)
+    found = np.unique(np.concatenate([codes[:, column], pending[:, column], [options.level]]))
+    return np.concatenate([found, np.full(-len(found) % GRID, 2.0)])
 
 
 def _at_level(project: Project | None, column: int, level: float) -> Project:
@@ -101,17 +117,27 @@ class Call:
     """One call's constants, to spare its steps a dozen arguments."""
 
     def __init__(
-        self, layout: Layout, options: Options, project: Project | None, rng: np.random.Generator, solve: Solver
+        self,
+        layout: Layout,
+        options: Options,
+        project: Project | None,
+        rng: np.random.Generator,
+        solve: Solver,
+        *,
+        grid: ArrayLike = (),
     ) -> None:
         self.layout, self.options, self.project, self.rng, self.solve = layout, options, project, rng, solve
         prior = options.prior
         where = Parts(layout.groups, prior.warp, options.resource, layout.resource)
-        self.model = Model(Columns.of(layout, options.resource), bounds(where, prior), prior.noise_floor)
+        weights = dict(options.mixture)
+        mixture = [weights.get(level, 0.0) for level in np.asarray(grid, dtype=np.float64).tolist()]
+        self.model = Model(Columns.of(layout, options.resource, grid, mixture), bounds(where, prior), prior.noise_floor)
         self.shape = Shape(
             where,
             Roles(options.acquisition, options.constraints, options.cost, options.objectives),
             options.effort,
             bool(layout.sliding.any()),
+            bool(options.mixture),
         )
 
     def answer(
@@ -123,13 +149,11 @@ class Call:
     ) -> Suggestion:
         """See `suggest`; at least one observation."""
         options, layout = self.options, self.layout
-        # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
-        broken = (targets[:, options.bounded] > 0.0).any(axis=1)
-        merit = targets[:, 0] if options.objectives == 1 else beaten_by(targets[:, : options.objectives], self.rng)
-        place = np.argsort(np.lexsort((merit, broken)), kind="stable").astype(np.float64)
-        kept = subset(self.rng, codes, place, options.capacity)
+        one = options.objectives == 1
+        merit = targets[:, 0] if one else beaten_by(targets[:, : options.objectives], self.rng)
+        kept = self._kept(codes, targets, merit)
         x, raw = codes[kept], targets[kept]
-        y, aim, feasible = self._standard(raw)
+        y, aim, feasible = self._standard(x, raw)
         counted = feasible * self._at_level(x)
         seen = Observations(x, y, np.ones(len(x)), counted)
         start, restarted = self.start(seen, len(pending), state)
@@ -137,6 +161,7 @@ class Call:
         if options.objectives > 1:
             start, several = self._several(seen, raw, start, pending, aim)
             aim = aim._replace(several=several)
+        may_stay = start.entry > start.tolerance
         picked: list[NDArray[np.float64]] = []
         ranked = np.zeros((0, layout.dimension))
         values = np.zeros(0)
@@ -148,7 +173,7 @@ class Call:
             if fitted is None:
                 fitted = found
                 # Later points of a batch use the same hyperparameters: one evaluation, no search.
-                start = Start(found.theta, found.curvature, 1, start.tolerance)
+                start = Start(found.theta, found.curvature, 1, start.tolerance, start.tolerance)
             # The best candidates are often what is known already, once a search sits in a corner.
             fresh = self._fresh(question.candidates, known)
             rest = fresh[np.argsort(-np.asarray(result.found.scores)[fresh], kind="stable")]
@@ -163,6 +188,9 @@ class Call:
                 break
             picked.append(ranked[:1])
         assert fitted is not None
+        after = fitted_before(fitted, restarted)
+        if may_stay and state is not None and (np.asarray(fitted.turns) == 1).all():
+            after = state
         head = list(picked[:-1])
         ranked = np.concatenate([*head, ranked])
         ranked, values = (
@@ -172,7 +200,7 @@ class Call:
         return Suggestion(
             ranked,
             values,
-            fitted_before(fitted, restarted),
+            after,
             {
                 "model": "gp",
                 "backend": self.solve.name,
@@ -180,6 +208,7 @@ class Call:
                 "left_out": len(codes) - len(x),
                 "pending": len(pending),
                 "evaluations": [int(turns) for turns in np.asarray(fitted.turns)],
+                "promise": [float(value) for value in np.asarray(fitted.promise)],
                 "negative_log_posterior": [float(value) for value in np.asarray(fitted.value)],
                 "hyperparameters": [self._told(theta) for theta in np.asarray(fitted.theta)],
                 "feasible": int(feasible.sum()),
@@ -191,9 +220,21 @@ class Call:
         fresh = unseen(codes, known)
         return fresh[apart(codes[fresh], known, self.options.min_distance)]
 
+    def _kept(
+        self, codes: NDArray[np.float64], targets: NDArray[np.float64], merit: NDArray[np.float64]
+    ) -> NDArray[np.intp]:
+        """Rows of the observations that the model sees; `merit` is lower for better ones."""
+        options = self.options
+        if self.layout.resource >= 0:
+            return whole_curves(codes, self.layout.resource, options.capacity)
+        # The best are the feasible ones first: lower values beyond a constraint are not what is looked for.
+        broken = (targets[:, options.bounded] > 0.0).any(axis=1)
+        place = np.argsort(np.lexsort((merit, broken)), kind="stable").astype(np.float64)
+        return subset(self.rng, codes, place, options.capacity)
+
     def _at_level(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) 1 where a point's value may be the one to be improved on."""
-        if self.layout.resource < 0:
+        if self.layout.resource < 0 or self.options.mixture:
             return np.ones(len(x))
         there = np.abs(x[:, self.layout.resource] - self.options.level) < 1e-9
         return (there if there.any() else np.ones(len(x), dtype=bool)).astype(np.float64)
@@ -201,7 +242,7 @@ class Call:
     def _at_one_level(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
         """A configuration that was seen at any resource is known."""
         if self.layout.resource >= 0:
-            codes[:, self.layout.resource] = self.options.level
+            codes[:, self.layout.resource] = MIXED if self.options.mixture else self.options.level
         return codes
 
     def _told(self, theta: NDArray[np.float64]) -> dict[str, Any]:
@@ -217,10 +258,14 @@ class Call:
             told["warp"] = np.exp(np.stack([theta[where.warp_a], theta[where.warp_b]], axis=1)).tolist()
         return told
 
-    def _standard(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
+    def _standard(
+        self, x: NDArray[np.float64], raw: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Aim, NDArray[np.float64]]:
         """Targets as models see them, bounds and exponents in the same units, and which points are feasible."""
         options = self.options
         columns = [transformed(raw[:, place], options.transform) for place in range(options.objectives)]
+        if options.resource == "independent":
+            columns[0] = transformed_by_level(raw[:, 0], x[:, self.layout.resource], options.transform)
         limits = np.zeros(options.constraints)
         for place in range(options.constraints):
             y, centre, scale = standardised(raw[:, options.objectives + place])
@@ -246,15 +291,16 @@ class Call:
         tolerance = options.tolerance * max(1.0, n / 200)
         carried = state is not None and state.fits(outputs, where.size)
         if carried and state is not None and n < options.restart_growth * max(state.restarted, 4):
-            return Start(state.theta(), state.curvature(), options.turns, tolerance), state.restarted
+            entry = max(options.evidence, tolerance)
+            return Start(state.theta(), state.curvature(), options.turns, tolerance, entry), state.restarted
         count = 1 if carried else options.starts
         begin = np.repeat(starts(where, options.prior, self.rng, count + 1)[None], outputs, axis=0)
         begin = begin[:, 1:] if carried else begin[:, :count]
         curvature = np.repeat(first_curvature(where, options.prior)[None], outputs, axis=0)
         few = _some(self.rng, seen, STARTS_ON)
-        begins = [Start(begin[:, place], curvature, options.turns, tolerance) for place in range(count)]
+        begins = [Start(begin[:, place], curvature, options.turns, tolerance, tolerance) for place in range(count)]
         if carried and state is not None:
-            begins.append(Start(state.theta(), state.curvature(), options.turns, tolerance))
+            begins.append(Start(state.theta(), state.curvature(), options.turns, tolerance, tolerance))
         blank = self._blank(len(few.x), pending)
         tried = [self.solve.fit(self.model, few, one, blank, self.shape) for one in begins]
         choice = np.argmin([np.asarray(fits.value) for fits in tried], axis=0)
@@ -266,7 +312,7 @@ class Call:
             stays = np.asarray(tried[-1].value) <= np.asarray(tried[0].value) + 0.5
             theta = np.where(stays[:, None], state.theta(), theta)
             inverse = np.where(stays[:, None, None], state.curvature(), inverse)
-        return Start(theta, inverse, options.turns, tolerance), n
+        return Start(theta, inverse, options.turns, tolerance, tolerance), n
 
     def _several(
         self,
@@ -287,7 +333,7 @@ class Call:
         if options.acquisition == "chebyshev":
             return start, scalarisation(y, self.rng)
         found = self.solve.fit(self.model, seen, start, self._blank(len(seen.x), len(pending)), self.shape)
-        start = Start(np.asarray(found.theta), np.asarray(found.curvature), 1, start.tolerance)
+        start = Start(np.asarray(found.theta), np.asarray(found.curvature), 1, start.tolerance, start.tolerance)
         ar = numpy_arithmetic()
         setting = setting_of(ar, self.model, self.shape)
         processes = fits(ar, self.model, seen, start, self.shape)[1]

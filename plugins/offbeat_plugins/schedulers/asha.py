@@ -70,6 +70,7 @@ class ASHA:
             more; "paper": the best floor(n / reduction_factor) of n entries, nothing being judged while that is none.
         searcher: name of a plugin in `offbeat.searchers`, or an object with its two methods. One with a model is asked
             ahead of a free worker; what it has proposed then starts before a trial that is promoted meanwhile.
+        searcher_data: which results the searcher is shown: "rungs", those that are looked at here, or "all".
         points_to_evaluate, allow_duplicates: for a searcher given by name, see RandomSearcher.
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
@@ -100,6 +101,7 @@ class ASHA:
         rung_system_per_bracket: bool = False,
         rule: Rule = "quantile",
         searcher: str | Searcher = "random",
+        searcher_data: Literal["rungs", "all"] = "rungs",
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         allow_duplicates: bool = False,
         random_seed: int | None = None,
@@ -121,6 +123,10 @@ class ASHA:
         (ranked,) = self.objective.metrics
         if type not in ("stopping", "promotion"):
             raise InvalidArgument(f"type={type!r} is not valid. {nearest(str(type), ('stopping', 'promotion'))}")
+        if searcher_data not in ("rungs", "all"):
+            raise InvalidArgument(
+                f"searcher_data={searcher_data!r} is not valid. {nearest(str(searcher_data), ('rungs', 'all'))}"
+            )
         if rule not in ("quantile", "paper"):
             raise InvalidArgument(f"rule={rule!r} is not valid. {nearest(str(rule), ('quantile', 'paper'))}")
         self.seed = seed_or_fresh(random_seed)
@@ -159,9 +165,12 @@ class ASHA:
         self._passed_on = None if wanted is None else frozenset(wanted)
         own = PROMOTION if self._promotes else STOPPING
         self.observes = None if self._passed_on is None else own | self._passed_on
+        self._shows_all = searcher_data == "all"
         self._passes_results = self._passed_on is None or TrialResult in self._passed_on
-        #: Trial -> resource level at which it is looked at next; see `offbeat.protocols.Scheduler`.
-        self.due: dict[TrialId, int] = {}
+        #: Trial -> resource level at which it is looked at next.
+        self._due: dict[TrialId, int] = {}
+        #: See `offbeat.protocols.Scheduler`: empty, so that results below are shown too, where the searcher wants them.
+        self.due: dict[TrialId, int] = {} if self._shows_all else self._due
         self._bracket: dict[TrialId, int] = {}
         #: Paused trials that were not promoted yet, where they wait and with which value.
         self._waiting: dict[TrialId, tuple[Rung, float]] = {}
@@ -173,8 +182,10 @@ class ASHA:
         """Decides on a result that has reached a rung or max_t; lets all others pass."""
         if type(event) is TrialResult:
             trial, resource = event.trial, event.resource
-            due = self.due[trial]
+            due = self._due[trial]
             if resource < due:
+                if self._shows_all and self._passes_results:
+                    self._searcher.observe(event, ledger)
                 return ()
             value: float = event.metrics[self._metric]
             decision = self._reached(trial, resource, due, value if self._minimise else -value)
@@ -198,7 +209,7 @@ class ASHA:
             return
         if event.kind == "start":
             bracket = int(event.tags.get("bracket", 0))
-            self.due[trial] = self._milestones[bracket]
+            self._due[trial] = self._milestones[bracket]
             if len(self._systems) > 1:
                 self._bracket[trial] = bracket
         else:
@@ -210,7 +221,7 @@ class ASHA:
         """A trial that has ended is never promoted; its entries stay, since they are true."""
         if status.ended:
             self._forget(trial)
-            self.due.pop(trial, None)
+            self._due.pop(trial, None)
         if status.ended or status is _PAUSED:
             self._alive.discard(trial)
 
@@ -223,7 +234,7 @@ class ASHA:
         levels = self._levels
         index = bisect_right(levels, resource) - 1
         # What is due now was not recorded yet; after the last rung only max_t is left.
-        self.due[trial] = self._milestones[index + 1]
+        self._due[trial] = self._milestones[index + 1]
         rung: Rung | None = None
         better = cut = size = 0
         if index >= 0 and levels[index] >= due:
@@ -251,14 +262,16 @@ class ASHA:
             return None
         return self._searching.ask(request, ledger, lambda answer: self._start(answer, request, ledger))
 
-    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal]:
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Proposal] | None:
         """What `propose` will answer to this request and those after it, as far as the searcher can say.
 
         Nothing for the promotion type, where it depends on results.
         """
         if self._promotes:
-            return ()
+            return None
         answers = self._searching.foresee(request, ledger)
+        if answers is None:
+            return None
         return [
             self._begun(answer, self._draw_bracket(request.seed, number))
             for number, answer in enumerate(answers, request.number)

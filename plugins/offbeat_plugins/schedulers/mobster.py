@@ -35,7 +35,8 @@ class MOBSTER(ASHA):
         points_to_evaluate: configurations to begin with, maybe partial; None: the middle of the space; []: none.
         allow_duplicates: a configuration may come again; otherwise none is started once a finite space is exhausted.
         num_init_random: as long as fewer trials have a value at a rung, draws are random.
-        kernel, acquisition_level, min_distance, transform, max_size_data, backend, deadline: see `MOBSTERSearcher`.
+        kernel, refit_evidence, acquisition_level, min_distance, transform, max_size_data, backend, deadline: see
+            `MOBSTERSearcher`.
         random_seed: None chooses one, which the journal keeps.
         nonfinite: what NaN or an infinite value means: "fail", "worst" or "ignore".
 
@@ -64,6 +65,7 @@ class MOBSTER(ASHA):
         allow_duplicates: bool = False,
         num_init_random: int = 6,
         kernel: Kernel = "exp-decay",
+        refit_evidence: float = 1.0,
         acquisition_level: Level = "bohb",
         min_distance: float = 0.02,
         transform: str = "standardise",
@@ -90,6 +92,7 @@ class MOBSTER(ASHA):
             milestones=(*levels, top),
             num_init_random=num_init_random,
             kernel=kernel,
+            refit_evidence=refit_evidence,
             acquisition_level=acquisition_level,
             min_distance=min_distance,
             transform=transform,

@@ -57,9 +57,9 @@ class Searching:
         """What it needs while a session runs, if anything."""
         return nullcontext() if self._running is None else self._running(context)
 
-    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Answer]:
-        """What it will answer to this request and those after it, as far as it can say."""
-        return () if self._foresee is None else self._foresee(request, ledger)
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Answer] | None:
+        """What it will answer to this request and those after it, as far as it can say; None: it never can."""
+        return None if self._foresee is None else self._foresee(request, ledger)
 
     def ask(self, request: ProposalRequest, ledger: LedgerView, made: Callable[[Answer], T]) -> T | Awaitable[T]:
         """What `made` makes of the answer, an awaitable of it where the searcher takes its time."""

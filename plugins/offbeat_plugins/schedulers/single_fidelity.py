@@ -74,9 +74,10 @@ class SingleFidelity:
             return None
         return self._searching.ask(request, ledger, _started)
 
-    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Start | None]:
+    def foresee(self, request: ProposalRequest, ledger: LedgerView) -> Sequence[Start | None] | None:
         """What `propose` will answer to this request and those after it, as far as the searcher can say."""
-        return [_started(answer) for answer in self._searching.foresee(request, ledger)]
+        answers = self._searching.foresee(request, ledger)
+        return None if answers is None else [_started(answer) for answer in answers]
 
 
 def _started(answer: Answer) -> Start | None:

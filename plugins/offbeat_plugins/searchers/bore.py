@@ -127,7 +127,8 @@ class BORESearcher(ModelBasedSearcher):
 
 def labels(values: Array, gamma: float) -> NDArray[np.bool_]:
     """Which values, not all of them equal, are good; at least one is, and at least one is not."""
-    good = values <= np.quantile(values, gamma)
+    # Halves, since the difference of two finite numbers need not be finite.
+    good = values / 2 <= np.quantile(values / 2, gamma)
     return values < values.max() if good.all() else good
 
 

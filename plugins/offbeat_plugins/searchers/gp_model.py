@@ -44,20 +44,15 @@ def suggested(
         state: of the model before, from its `to_json`; None: there is none.
         options: of `acquisition.options.Options`, by name.
 
-    Returns {"codes": (k, d), best first; "state": JSON of the model, or None; "diagnostics": JSON}.
+    Returns {"codes": (k, d), best first; "state": JSON of the model, or None where it is the one given or there is none;
+    "diagnostics": JSON}.
     """
     chosen = Options(**options)
-    layout, project = _coding(space, resource=bool(chosen.resource))
-    answer = suggest(
-        Data(codes, targets, pending),
-        layout,
-        list(seed),
-        None if state is None else ModelState.from_json(state),
-        chosen,
-        project=project,
-    )
-    state = None if answer.state is None else answer.state.to_json()
-    return {"codes": answer.codes, "state": state, "diagnostics": answer.diagnostics}
+    layout, project = coding(space, resource=bool(chosen.resource))
+    before = None if state is None else ModelState.from_json(state)
+    answer = suggest(Data(codes, targets, pending), layout, list(seed), before, chosen, project=project)
+    after = None if answer.state is None or answer.state is before else answer.state.to_json()
+    return {"codes": answer.codes, "state": after, "diagnostics": answer.diagnostics}
 
 
 def regret(
@@ -74,7 +69,7 @@ def regret(
 
     Returns {"bound", "upper", "lower", "beta", "points"}; {} where there is no bound.
     """
-    layout, project = _coding(space, resource=False)
+    layout, project = coding(space, resource=False)
     chosen = Options(**options)
     found = regret_bound(Data(codes, targets), layout, list(seed), beta=beta, top=top, options=chosen, project=project)
     names = ("bound", "upper", "lower", "beta", "points")
@@ -82,13 +77,14 @@ def regret(
 
 
 @lru_cache(maxsize=4)
-def _coding(space: str, *, resource: bool) -> tuple[Layout, Any]:
-    coding = Coding(Space.from_json(json.loads(space)))
+def coding(space: str, *, resource: bool) -> tuple[Layout, Any]:
+    """The layout of a space in JSON, with one more column where a resource is, and its projection or None."""
+    of_space = Coding(Space.from_json(json.loads(space)))
     if not resource:
-        return coding.layout, coding.projection
+        return of_space.layout, of_space.projection
 
     def project(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.hstack([coding.project(rows[:, :-1]), rows[:, -1:]])
+        return np.hstack([of_space.project(rows[:, :-1]), rows[:, -1:]])
 
-    layout = Layout([*coding.layout.blocks, Block("resource")])
-    return layout, project if coding.projection is not None else None
+    layout = Layout([*of_space.layout.blocks, Block("resource")])
+    return layout, project if of_space.projection is not None else None

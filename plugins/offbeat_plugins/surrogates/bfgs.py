@@ -27,6 +27,7 @@ class State(NamedTuple):
         inverse: (k, p, p), inverse Hessian.
         step: (k, p), the trial step, as far as it has been shortened.
         short: (k,), how often it has been shortened.
+        promise: (k,), the decrease that the next step promises by the quadratic model.
         done: (k,) bool.
         turns: evaluations of the whole batch.
         aux: what the objective gave beside x's value, for the caller; of the whole batch.
@@ -38,6 +39,7 @@ class State(NamedTuple):
     inverse: Any
     step: Any
     short: Any
+    promise: Any
     done: Any
     turns: Any
     aux: Any
@@ -50,12 +52,14 @@ class Box(NamedTuple):
         lower, upper: bounds, broadcast against (k, p); equal ones hold a coordinate fixed.
         cap: longest step in any coordinate.
         tolerance: a start is done when its next step promises a smaller decrease than this.
+        entry: the same for the first step: with a higher one, a start that is nearly best is left where it is.
     """
 
     lower: Any
     upper: Any
     cap: float
     tolerance: float
+    entry: Any
 
 
 Objective = Callable[[Any], tuple[Any, Any, Any]]
@@ -79,7 +83,7 @@ def begin(ar: Arithmetic, x: Any, inverse: Any, aux: Any) -> State:
     """
     xp = ar.xp
     f = xp.full(x.shape[0], xp.inf)
-    return State(x, f, xp.zeros_like(x), inverse, xp.zeros_like(x), xp.zeros(f.shape, dtype=int), f < 0.0, 0, aux)
+    return State(x, f, xp.zeros_like(x), inverse, xp.zeros_like(x), xp.zeros(f.shape, dtype=int), f, f < 0.0, 0, aux)
 
 
 def turn(ar: Arithmetic, objective: Objective, state: State, box: Box) -> State:
@@ -103,7 +107,8 @@ def turn(ar: Arithmetic, objective: Objective, state: State, box: Box) -> State:
     factor = xp.clip(xp.where(rise > 0.0, -slope / (2.0 * xp.where(rise > 0.0, rise, 1.0)), 0.1), 0.1, 0.5)
     step, promise = _direction(xp, new_x, new_g, inverse, box)
     short = xp.where(good, 0, state.short + 1)
-    done = state.done | xp.where(good, ~(promise > box.tolerance), short >= PATIENCE)
+    wanted = xp.where(state.turns == 0, box.entry, box.tolerance)
+    done = state.done | xp.where(good, ~(promise > wanted), short >= PATIENCE)
     return State(
         new_x,
         new_f,
@@ -111,6 +116,7 @@ def turn(ar: Arithmetic, objective: Objective, state: State, box: Box) -> State:
         inverse,
         xp.where(good[:, None], step, state.step * factor[:, None]),
         short,
+        promise,
         done,
         state.turns + 1,
         ar.select(good[0], aux, state.aux),

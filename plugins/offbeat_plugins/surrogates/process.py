@@ -22,9 +22,18 @@ from offbeat_plugins.surrogates import bfgs
 from offbeat_plugins.surrogates.arithmetic import Arithmetic
 from offbeat_plugins.surrogates.hyperparameters import Bounds, Parts
 from offbeat_plugins.surrogates.matern import matern52, squared_distances
-from offbeat_plugins.surrogates.resources import SAME, ResourceKernel, added, added_variance, mean_columns
+from offbeat_plugins.surrogates.resources import (
+    SAME,
+    ResourceKernel,
+    added,
+    added_variance,
+    at_levels,
+    mean_columns,
+)
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from offbeat_plugins.surrogates.blocks import Layout
 
 NUGGET: Final = 1e-5
@@ -38,21 +47,29 @@ class Columns(NamedTuple):
         weight: (d,).
         member: (d, G), 1 where a column is of a group.
         warped: (d,), 1 where a warping applies.
+        grid: (L,), all resources that points may have, for kernels over resources; more than there are do no harm.
+        mixture: (L,), weights of the levels in what `resources.MIXED` stands for.
     """
 
     weight: Any
     member: Any
     warped: Any
+    grid: Any
+    mixture: Any
 
     @staticmethod
-    def of(layout: Layout, resource: ResourceKernel = "") -> Columns:
+    def of(
+        layout: Layout, resource: ResourceKernel = "", grid: ArrayLike = (), mixture: ArrayLike | None = None
+    ) -> Columns:
         """The arrays of a layout; of a resource column as the kernel over resources wants it."""
         weight = layout.weight.copy()
         if resource == "product":
             weight[layout.resource] = 1.0
         member = np.zeros((layout.dimension, layout.groups))
         member[np.arange(layout.dimension), layout.group] = 1.0
-        return Columns(weight, member, layout.warped.astype(np.float64))
+        levels = np.asarray(grid, dtype=np.float64)
+        shares = np.zeros_like(levels) if mixture is None else np.asarray(mixture, dtype=np.float64)
+        return Columns(weight, member, layout.warped.astype(np.float64), levels, shares)
 
 
 class Setting(NamedTuple):
@@ -113,11 +130,17 @@ def covariance(setting: Setting, theta: Any, a: tuple[Any, Any], b: tuple[Any, A
     signal = xp.exp(theta[where.signal])
     kernel, slope = kernel * signal, slope * signal
     if where.resource == "independent":
-        level = a[1][:, None] == b[1][None, :]
+        level = _at_levels(setting, a[1]) @ _at_levels(setting, b[1]).T
         return kernel * level, slope * level
     if where.decaying:
-        kernel = kernel + added(xp, theta, where, (a[1], b[1]), r2 < SAME)[0]
+        between = added(xp, theta, where, setting.columns.grid)[0]
+        more = _at_levels(setting, a[1]) @ between @ _at_levels(setting, b[1]).T
+        kernel = kernel + (xp.where(r2 < SAME, more, 0.0) if where.resource == "freeze-thaw" else more)
     return kernel, slope
+
+
+def _at_levels(setting: Setting, t: Any) -> Any:
+    return at_levels(setting.ar.xp, t, setting.columns.grid, setting.columns.mixture)
 
 
 def levels(setting: Setting, x: Any) -> Any:
@@ -165,9 +188,13 @@ def negative_log_posterior(setting: Setting, theta: Any, x: Any, y: Any, mask: A
     by_signal = 0.5 * (mask.sum() - noise * trace - fit + noise * square)
     by_rates = []
     if where.decaying:
-        more, slopes = added(xp, theta, where, (t, t), squared_distances(xp, z, z) < SAME)
-        by_signal = by_signal - 0.5 * (outer * more).sum()
-        by_rates = [0.5 * (outer * slope).sum() for slope in slopes]
+        more, slopes = added(xp, theta, where, columns.grid)
+        if where.resource == "freeze-thaw":
+            outer = xp.where(squared_distances(xp, z, z) < SAME, outer, 0.0)
+        at = _at_levels(setting, t)
+        by_levels = at.T @ outer @ at
+        by_signal = by_signal - 0.5 * (by_levels * more).sum()
+        by_rates = [0.5 * (by_levels * slope).sum() for slope in slopes]
         if mean_slopes:
             by_rates = [one - alpha @ (change @ constant) for one, change in zip(by_rates, mean_slopes, strict=True)]
     gradient = [
@@ -192,12 +219,12 @@ def _solved(xp: Any, matrix: Any, vector: Any) -> Any:
 
 
 def fit(
-    setting: Setting, theta: Any, curvature: Any, data: tuple[Any, Any, Any], *, turns: Any, tolerance: float
+    setting: Setting, theta: Any, curvature: Any, data: tuple[Any, Any, Any], *, turns: Any, tolerance: Any, entry: Any
 ) -> bfgs.State:
     """Maximum a posteriori hyperparameters from the start theta (p,) with inverse Hessian curvature (p, p).
 
-    data: x (n, d), y (n,), mask (n,). At most `turns` evaluations; `tolerance` in units of the log posterior. The state
-    returned has one start; its aux is the `Fitted` of its best point.
+    data: x (n, d), y (n,), mask (n,). At most `turns` evaluations; `tolerance` in units of the log posterior,
+    `entry` that of the first step: see `bfgs.Box`. The state returned has one start; its aux is the `Fitted` of its best point.
     """
     xp, prior = setting.ar.xp, setting.prior
 
@@ -209,7 +236,7 @@ def fit(
     width = 2 if setting.where.resource == "exp-decay" else 1
     nothing = Fitted(xp.zeros((n, n)), xp.zeros(n), xp.zeros(width))
     start = bfgs.begin(setting.ar, theta[None], curvature[None], nothing)
-    box = bfgs.Box(prior.lower[None], prior.upper[None], 2.0, tolerance)
+    box = bfgs.Box(prior.lower[None], prior.upper[None], 2.0, tolerance, entry)
     return bfgs.minimise(setting.ar, objective, start, box, turns)
 
 
@@ -298,10 +325,21 @@ def predict(setting: Setting, process: Posterior, x: Any) -> Prediction:
     kernel, slope = covariance(setting, process.theta, (z, t), (process.z, process.t))
     weights = kernel @ process.inverse
     signal = xp.exp(process.theta[where.signal])
-    prior = signal + added_variance(xp, process.theta, where, t) if where.decaying else signal
+    prior = signal
+    if where.resource == "independent":
+        prior = signal * (_at_levels(setting, t) ** 2).sum(axis=1)
+    elif where.decaying:
+        prior = signal + added_variance(xp, process.theta, where, t)
     variance = xp.maximum(prior - (weights * kernel).sum(axis=1), 1e-12 * signal)
     mean = prior_mean(setting, process, t)[:, None] + kernel @ process.alpha
     return Prediction(mean, variance, z, slope, weights)
+
+
+def mean_at(setting: Setting, process: Posterior, x: Any) -> Any:
+    """The mean at x (q, d), (q, S), without its variance: costs no product with the inverse."""
+    z, t = features(setting, process.theta, x), levels(setting, x)
+    kernel, _ = covariance(setting, process.theta, (z, t), (process.z, process.t))
+    return prior_mean(setting, process, t)[:, None] + kernel @ process.alpha
 
 
 def pulled_back(setting: Setting, process: Posterior, at: Prediction, x: Any, by: tuple[Any, Any]) -> Any:

@@ -4,7 +4,8 @@ t in (0, 1] is the resource of a point over the largest one, in a column of its 
 kernel s k(x, x') over configurations and kappa(t) = beta^alpha / (beta + t)^alpha, the covariance of (x, t) and (x', t') is
 
 - "independent": s k(x, x') if t = t', else 0: one process a level, sharing length scales, signal and noise (Klein et al. 2020,
-  arXiv:2003.10865, "independent"; standardise targets by level for levels of different scale);
+  arXiv:2003.10865, "independent"; standardise targets by level for levels of different scale). A point with t = `MIXED` is the
+  sum of the levels' processes with weights of its own (Li et al. 2022, arXiv:2201.06834, section 4.3);
 - "exp-decay": s k(x, x') + g (kappa(t + t') - kappa(t) kappa(t')), with mean c0 + c1 kappa(t): curves that decay to what
   x is worth, with a distribution of rates (Swersky et al. 2014, arXiv:1406.3896; Tiao et al. 2020, section 3.2, whose gamma^2
   is g here and whose mean's factor is free);
@@ -13,7 +14,9 @@ kernel s k(x, x') over configurations and kappa(t) = beta^alpha / (beta + t)^alp
 
 - "product": s k((x, t), (x', t')), t being one more column with a length scale.
 
-alpha, beta and g are exponentials of theta[where.rates].
+alpha, beta and g are exponentials of theta[where.rates]. Resources are few, the rungs of an experiment: powers are taken for
+pairs of levels and laid out over pairs of points by products with zeros and ones (`at_levels`), which costs less than a power
+for each of n^2 pairs.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ ResourceKernel: TypeAlias = Literal["", "product", "independent", "exp-decay", "
 
 RESOURCE_KERNELS: Final = ("", "product", "independent", "exp-decay", "freeze-thaw")
 
+MIXED: Final = 0.0
+"""Stands for a weighted sum of all levels; no resource is 0."""
+
 SAME: Final = 1e-10
 """Squared scaled distance below which two points are the same configuration: rounding in distances leaves about 1e-15."""
 
@@ -39,23 +45,25 @@ def _decay(xp: Any, theta: Any, where: Parts, t: Any) -> tuple[Any, Any, Any]:
     return value, value * power, value * alpha * t / (beta + t)
 
 
-def added(xp: Any, theta: Any, where: Parts, times: tuple[Any, Any], same: Any) -> tuple[Any, list[Any]]:
-    """What the covariance has beside s k(x, x'), (n, q), and its slopes by theta[where.rates].
+def at_levels(xp: Any, t: Any, grid: Any, mixture: Any) -> Any:
+    """(n, L) of resources t (n,): 1 at its own of the levels `grid` (L,); for t = `MIXED` the `mixture` (L,) of all."""
+    return (t[:, None] == grid[None, :]) + (t[:, None] == MIXED) * mixture[None, :]
 
-    times: resources (n,) and (q,); same (n, q) bool: equal configurations.
+
+def added(xp: Any, theta: Any, where: Parts, grid: Any) -> tuple[Any, list[Any]]:
+    """What the covariance has beside s k(x, x'), between levels `grid` (L,): (L, L), and its slopes by theta[where.rates].
+
+    Of "freeze-thaw" it counts for points of one configuration only.
     """
-    t, other = times
     g = xp.exp(theta[where.rates][2])
-    both, both_a, both_b = _decay(xp, theta, where, t[:, None] + other[None, :])
+    both, both_a, both_b = _decay(xp, theta, where, grid[:, None] + grid[None, :])
     if where.resource == "freeze-thaw":
-        value = xp.where(same, g * both, 0.0)
-        return value, [xp.where(same, g * both_a, 0.0), xp.where(same, g * both_b, 0.0), value]
-    one, one_a, one_b = _decay(xp, theta, where, t)
-    two, two_a, two_b = _decay(xp, theta, where, other)
-    value = g * (both - one[:, None] * two[None, :])
+        return g * both, [g * both_a, g * both_b, g * both]
+    one, one_a, one_b = _decay(xp, theta, where, grid)
+    value = g * (both - one[:, None] * one[None, :])
     slopes = [
-        g * (both_r - one_r[:, None] * two[None, :] - one[:, None] * two_r[None, :])
-        for both_r, one_r, two_r in ((both_a, one_a, two_a), (both_b, one_b, two_b))
+        g * (both_r - one_r[:, None] * one[None, :] - one[:, None] * one_r[None, :])
+        for both_r, one_r in ((both_a, one_a), (both_b, one_b))
     ]
     return value, [*slopes, value]
 

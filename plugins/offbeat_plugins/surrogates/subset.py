@@ -42,3 +42,40 @@ def subset(rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float
         distance = np.minimum(distance, ((points - points[place]) ** 2).sum(axis=1))
         distance[place] = -np.inf
     return np.flatnonzero(taken)
+
+
+def whole_curves(x: NDArray[np.float64], resource: int, size: int) -> NDArray[np.intp]:
+    """Rows to keep, ascending, at most `size`: all values of a configuration or none, those that got furthest first.
+
+    x (n, d) with the resource in the column `resource`. Of configurations that got equally far, the latest eighth of
+    `size` come first and then a spread over time, which hardly changes from one call to the next: a model that sees other
+    points each time would have to be fitted anew each time. A curve longer than `size` keeps its end.
+    """
+    if len(x) <= size:
+        return np.arange(len(x))
+    _, first, curve = np.unique(np.delete(x, resource, axis=1), axis=0, return_index=True, return_inverse=True)
+    curve = curve.reshape(-1)
+    count = len(first)
+    reached = np.zeros(count)
+    np.maximum.at(reached, curve, x[:, resource])
+    length = np.bincount(curve, minlength=count)
+    born = np.empty(count, dtype=np.intp)
+    born[np.argsort(first, kind="stable")] = np.arange(count)
+    late = born >= count - size // 8
+    taken, room = np.zeros(count, dtype=bool), size
+    for one in np.lexsort((_reversed_bits(born), ~late, -reached)):
+        if length[one] <= room:
+            taken[one] = True
+            room -= length[one]
+    if not taken.any():
+        rows = np.flatnonzero(curve == np.argmax(reached))
+        return np.sort(rows[np.argsort(x[rows, resource], kind="stable")[-size:]])
+    return np.flatnonzero(taken[curve])
+
+
+def _reversed_bits(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of 32 bits: in their order any number of the smallest numbers lies spread over all of them."""
+    out = np.zeros_like(numbers)
+    for bit in range(32):
+        out |= (numbers >> bit & 1) << (31 - bit)
+    return out

@@ -71,6 +71,23 @@ def transformed(y: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
     return standardised(off)[0]
 
 
+def transformed_by_level(y: NDArray[np.float64], levels: NDArray[np.float64], how: Transform) -> NDArray[np.float64]:
+    """`transformed` for each level by itself, y (n,) at levels (n,).
+
+    Centre and scale of a level with fewer than 3 values are those of the level below, of the lowest one those of all.
+    """
+    out = np.empty_like(y)
+    _, centre, scale = standardised(y)
+    for level in np.unique(levels):
+        rows = levels == level
+        if rows.sum() >= 3:
+            _, centre, scale = standardised(y[rows])
+            out[rows] = transformed(y[rows], how)
+        else:
+            out[rows] = (y[rows] - centre) / scale
+    return out
+
+
 def _mid_ranks(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """(rank - 1/2) / n in (0, 1), equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)

@@ -243,7 +243,9 @@ def test_a_killed_engine_leaves_jobs_running_and_takes_them_up_again(aws: Any, s
     code = textwrap.dedent(ENGINE).format(tests=str(Path(__file__).parent), template=template())
     engine = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, start_new_session=True)
     journal = Path(os.environ["OFFBEAT_HOME"]) / "killed" / "journal"
-    while len(aws.alive()) < 3 or not (journal.is_dir() and b"trial-result" in b"".join(file.read_bytes() for file in journal.iterdir())):
+    while len(aws.alive()) < 3 or not (
+        journal.is_dir() and b"trial-result" in b"".join(file.read_bytes() for file in journal.iterdir())
+    ):
         assert engine.poll() is None
         os.sched_yield()
     os.killpg(engine.pid, signal.SIGKILL)

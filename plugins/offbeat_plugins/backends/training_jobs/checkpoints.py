@@ -18,8 +18,6 @@ Call = Callable[..., Awaitable[dict[str, Any]]]
 MANIFEST: Final = "copied.json"
 BATCH: Final = 1000
 """Objects that one call deletes."""
-CHANGED: Final = 5
-"""Times that a copy is made again because its source changed meanwhile."""
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -53,7 +51,7 @@ class Checkpoints:
         target, source = self._of(trial), self._of(donor)
         if await self._whole(trial):
             return
-        for _ in range(CHANGED):
+        while True:
             before = await self._listed(source)
             await self._delete(target)
             for entry in before:

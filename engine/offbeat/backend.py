@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offbeat_plugins.backends.coroutine import CoroutineBackend as CoroutineBackend
     from offbeat_plugins.backends.local import LocalBackend as LocalBackend
     from offbeat_plugins.backends.python import PythonBackend as PythonBackend
+    from offbeat_plugins.backends.sagemaker import SageMakerBackend as SageMakerBackend
     from offbeat_plugins.backends.simulated import SimulatedBackend as SimulatedBackend
 
 PLUGINS: Final = {
@@ -21,6 +22,7 @@ PLUGINS: Final = {
     "CoroutineBackend": "coroutine",
     "LocalBackend": "local",
     "PythonBackend": "python",
+    "SageMakerBackend": "sagemaker",
     "SimulatedBackend": "simulated",
 }
 """Class -> name of its entry point in `offbeat.backends`."""
